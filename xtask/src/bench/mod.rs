@@ -1,0 +1,49 @@
+//! `cargo xtask bench`: first numbers, each beside a named peer or a physical floor in the same run.
+//!
+//! Numbers are for reading by people: on a shared machine compare only ratios within one run. Every part prints a table
+//! and what limits it, and keeps its raw lines under the target directory in `bench/`.
+
+mod daemons;
+mod decision;
+mod peers;
+mod process;
+mod router;
+
+use anyhow::Result;
+
+/// What to measure, and how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Parts to measure: all but `daemons`, which needs a running mesh, when none is named
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Rounds of the router's comparison; peers take turns in each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// CPU per request, streams and time to first event of mesh-routerd beside HAProxy and nginx
+    Router,
+    /// Time of one routing decision, native and WASM, at 16, 128 and 512 targets
+    Decision,
+    /// Memory and CPU of every mesh daemon that runs on this machine now
+    Daemons,
+}
+
+/// Measures the parts asked for, one after the other.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let parts = if args.parts.is_empty() { &[Part::Router, Part::Decision][..] } else { &args.parts };
+    for part in parts {
+        match part {
+            Part::Router => router::run(args.rounds, args.seconds)?,
+            Part::Decision => decision::run()?,
+            Part::Daemons => daemons::run(args.seconds)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask`: everything a developer or CI does with this repository.
+
+mod bench;
+mod dist;
+mod r#gen;
+mod shell;
+mod test;
+mod up;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+/// Builds, starts, tests and ships mesh.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Builds and starts a local mesh, sends one request through it and leaves it running.
+    Up,
+    /// Runs every test; installs what they need.
+    Test {
+        /// Only tests whose name holds this text.
+        filter: Option<String>,
+    },
+    /// All of CI: formatting, lints, generated files, tests.
+    Ci,
+    /// Regenerates what is committed: gRPC code, man pages, completions.
+    Gen {
+        /// Changes nothing, and fails when something is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Makes the bundle that is shipped: binaries, manifest, signature.
+    Dist {
+        /// The Ed25519 key (PKCS#8, DER) to sign with; made when absent, and kept outside the repository.
+        #[arg(long)]
+        key: Option<PathBuf>,
+        /// Where the bundle goes.
+        #[arg(long, default_value = "dist")]
+        out: PathBuf,
+    },
+    /// Measures what docs/numbers.md publishes.
+    Bench(bench::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Up => up::run(),
+        Command::Test { filter } => test::run(filter.as_deref()),
+        Command::Ci => test::ci(),
+        Command::Gen { check } => r#gen::run(check),
+        Command::Dist { key, out } => dist::run(key, &out),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask test` and `ci`: every check, with what it needs installed first.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{
+    r#gen, root,
+    shell::{self, PROFILE, cargo},
+};
+
+/// Runs every test, or those whose name holds `filter`.
+pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+    shell::run(Command::new(root().join("tests/real/setup")).arg("--quiet"))?;
+    shell::build(PROFILE)?;
+    let nextest = shell::answers("cargo-nextest", "--version");
+    let mut command = if nextest {
+        cargo(&["nextest", "run", "--workspace", "--cargo-profile", PROFILE, "--no-fail-fast"])
+    } else {
+        // Without nextest there are no test groups, so everything runs one at a time.
+        let mut command = cargo(&["test", "--workspace", "--profile", PROFILE, "--no-fail-fast"]);
+        command.env("RUST_TEST_THREADS", "1");
+        command
+    };
+    if let Some(filter) = filter {
+        command.arg(filter);
+    }
+    shell::run(command.env("INSTA_UPDATE", "no"))
+}
+
+/// All of CI.
+pub(crate) fn ci() -> Result<()> {
+    shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    r#gen::run(true)?;
+    run(None)?;
+    shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--profile", PROFILE, "--", "-D", "warnings"]))
+}
