@@ -125,8 +125,17 @@ pub enum Role {
 
 impl Role {
     /// All of them, for tables.
-    pub const ALL: &[Self] =
-        &[Self::Anonymous, Self::Late, Self::Founder, Self::Unbound, Self::Viewer, Self::Operator, Self::Admin, Self::Node, Self::Router];
+    pub const ALL: &[Self] = &[
+        Self::Anonymous,
+        Self::Late,
+        Self::Founder,
+        Self::Unbound,
+        Self::Viewer,
+        Self::Operator,
+        Self::Admin,
+        Self::Node,
+        Self::Router,
+    ];
 
     /// Its name in texts.
     #[must_use]
@@ -251,14 +260,22 @@ fn covers(rule: Thing, asked: Thing) -> bool {
 
 fn deny(caller: &Caller, ask: &Ask<'_>, nearest: Option<(Missing, &'static Rule)>) -> Denial {
     let lack = match nearest {
-        Some((Missing::Name, rule)) => format!("rule `{}` is nearest and allows it for what carries the caller's own name", rule.id),
-        Some((Missing::Thing, rule)) => format!("rule `{}` is nearest and allows {} on {}", rule.id, ask.verb.as_str(), list(rule.things)),
-        Some((Missing::Verb, rule)) => format!("rule `{}` is nearest and lacks the verb {}", rule.id, ask.verb.as_str()),
+        Some((Missing::Name, rule)) => {
+            format!("rule `{}` is nearest and allows it for what carries the caller's own name", rule.id)
+        }
+        Some((Missing::Thing, rule)) => {
+            format!("rule `{}` is nearest and allows {} on {}", rule.id, ask.verb.as_str(), list(rule.things))
+        }
+        Some((Missing::Verb, rule)) => {
+            format!("rule `{}` is nearest and lacks the verb {}", rule.id, ask.verb.as_str())
+        }
         Some((Missing::Both, rule)) => format!("rule `{}` is nearest and is about other things", rule.id),
         None => "no rule is about this role".to_owned(),
     };
-    let able = |role: &&Role| RULES.iter().any(|it| !it.own && it.roles.contains(*role) && missing(it, caller, ask).is_none());
-    let holders: Vec<&str> = Role::ALL.iter().filter(able).map(|it| it.as_str()).filter(|it| *it != caller.role.as_str()).collect();
+    let able =
+        |role: &&Role| RULES.iter().any(|it| !it.own && it.roles.contains(*role) && missing(it, caller, ask).is_none());
+    let holders: Vec<&str> =
+        Role::ALL.iter().filter(able).map(|it| it.as_str()).filter(|it| *it != caller.role.as_str()).collect();
     let why = if holders.is_empty() { lack } else { format!("{lack}; who may: {}", holders.join(", ")) };
     let name = caller.id.as_ref().map_or_else(|| "a caller without a certificate".to_owned(), |it| format!("`{it}`"));
     Denial { caller: name, role: caller.role, asked: ask.to_string(), why }
@@ -308,9 +325,13 @@ pub fn keeps_an_admin(store: &Store, changes: &[(Key, Option<Bytes>)]) -> bool {
 
 fn admins(store: &Store, changes: &[(Key, Option<Bytes>)]) -> usize {
     let after = |kind: Kind| {
-        let kept = store.list(kind).filter(|it| changes.iter().all(|(key, _)| *key != it.key)).map(|it| (it.key.name.clone(), it.spec.clone()));
+        let kept = store
+            .list(kind)
+            .filter(|it| changes.iter().all(|(key, _)| *key != it.key))
+            .map(|it| (it.key.name.clone(), it.spec.clone()));
         let new = changes.iter().filter(move |(key, _)| key.kind == kind);
-        kept.chain(new.filter_map(|(key, spec)| spec.as_ref().map(|spec| (key.name.clone(), spec.clone())))).collect::<Vec<_>>()
+        kept.chain(new.filter_map(|(key, spec)| spec.as_ref().map(|spec| (key.name.clone(), spec.clone()))))
+            .collect::<Vec<_>>()
     };
     let revoked: BTreeSet<ObjectName> = after(Kind::Revocation)
         .iter()

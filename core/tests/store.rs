@@ -7,8 +7,8 @@ use mesh_core::{
     kind::Kind,
     object::Key,
     store::{
-        AdvanceError, COMMAND_OPS_MAX, Change, Command, Edit, Expect, OBJECT_BYTES_MAX, Op, Outcome, REASON_BYTES_MAX, Reason, Record, SnapshotError,
-        Store, apply, decode_snapshot, encode_snapshot, snapshot_header,
+        AdvanceError, COMMAND_OPS_MAX, Change, Command, Edit, Expect, OBJECT_BYTES_MAX, Op, Outcome, REASON_BYTES_MAX,
+        Reason, Record, SnapshotError, Store, apply, decode_snapshot, encode_snapshot, snapshot_header,
     },
     time::Timestamp,
 };
@@ -67,7 +67,10 @@ fn conditions_hold_or_nothing_happens() {
     check(vec![delete("a", Expect::At(Revision(1)))], done);
     check(vec![delete("c", Expect::Any)], unchanged.clone());
     check(vec![delete("c", Expect::At(Revision(1)))], conflict("c", None));
-    check(vec![put("c", "1", Expect::Any), delete("c", Expect::Any)], Outcome::Refused(Reason::Twice { key: key("c") }));
+    check(
+        vec![put("c", "1", Expect::Any), delete("c", Expect::Any)],
+        Outcome::Refused(Reason::Twice { key: key("c") }),
+    );
     check(vec![Op::Compact { upto: Revision(2) }], unchanged.clone());
     let ahead = Reason::CompactAhead { upto: Revision(3), revision: Revision(2) };
     check(vec![Op::Compact { upto: Revision(3) }], Outcome::Refused(ahead));
@@ -83,7 +86,9 @@ fn sizes_are_bounded() {
         let outcome = apply(&mut store, &command);
         match (outcome, expected) {
             (Outcome::Done { .. }, Ok(())) => {}
-            (Outcome::Refused(reason), Err(part)) => assert!(reason.to_string().contains(part), "{reason} lacks {part}"),
+            (Outcome::Refused(reason), Err(part)) => {
+                assert!(reason.to_string().contains(part), "{reason} lacks {part}")
+            }
             (other, expected) => panic!("{other:?} instead of {expected:?}"),
         }
     };
@@ -107,9 +112,9 @@ fn a_full_store_still_takes_what_makes_it_smaller() {
     let refused = loop {
         id += 1;
         let ops = (0..3).map(|at| put(&format!("n{id}-{at}"), &big, Expect::Any)).collect();
-        match apply(&mut store, &command(id, 0, ops)) {
-            Outcome::Done { .. } => {}
-            other => break other,
+        let outcome = apply(&mut store, &command(id, 0, ops));
+        if !matches!(outcome, Outcome::Done { .. }) {
+            break outcome;
         }
     };
     assert!(matches!(refused, Outcome::Refused(Reason::StoreFull { .. })), "{refused:?}");
@@ -118,7 +123,10 @@ fn a_full_store_still_takes_what_makes_it_smaller() {
         let outcome = apply(&mut store, &command(id, 0, ops));
         assert_eq!(matches!(outcome, Outcome::Done { .. }), expected, "{outcome:?}");
     };
-    check(vec![put("more", &big, Expect::Any), put("still-more", &big, Expect::Any), put("and-more", &big, Expect::Any)], false);
+    check(
+        vec![put("more", &big, Expect::Any), put("still-more", &big, Expect::Any), put("and-more", &big, Expect::Any)],
+        false,
+    );
     check(vec![put("n1-0", "small", Expect::Any)], true);
     check(vec![delete("n1-1", Expect::Any)], true);
     check(vec![put("more", &big, Expect::Any)], true);
@@ -178,7 +186,8 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         15..19 => delete(&name, expect),
         _ => Op::Compact { upto: Revision(number) },
     });
-    let one = (0_u128..200, 0_u64..2_000_000, proptest::collection::vec(op, 0..4)).prop_map(|(id, at, ops)| command(id, at, ops));
+    let one = (0_u128..200, 0_u64..2_000_000, proptest::collection::vec(op, 0..4))
+        .prop_map(|(id, at, ops)| command(id, at, ops));
     proptest::collection::vec(one, 0..120)
 }
 
@@ -289,13 +298,28 @@ fn a_newer_build_is_recognised() {
     let mut newer = command(1, 0, vec![]);
     newer.level = 2;
     assert!(Command::decode(&newer.encode()).unwrap_err().to_string().contains("upgrade this node"));
-    assert!(Command::decode(&command(1, 0, vec![Op::SetLevel(3)]).encode()).unwrap_err().to_string().contains("upgrade this node"));
+    assert!(
+        Command::decode(&command(1, 0, vec![Op::SetLevel(3)]).encode())
+            .unwrap_err()
+            .to_string()
+            .contains("upgrade this node")
+    );
     assert!(Command::decode(&command(1, 0, vec![]).encode()).is_ok());
 
     let mut follower = Store::new(Lineage(0));
-    let change = |revision, edits| Change { revision: Revision(revision), id: RequestId(1), actor: newer.actor.clone(), at: Timestamp(0), reason: None, edits };
+    let change = |revision, edits| Change {
+        revision: Revision(revision),
+        id: RequestId(1),
+        actor: newer.actor.clone(),
+        at: Timestamp(0),
+        reason: None,
+        edits,
+    };
     assert_eq!(follower.advance(&change(1, vec![Edit::Level(2)]).into()), Err(AdvanceError::Level(2)));
-    assert_eq!(follower.advance(&change(2, vec![]).into()), Err(AdvanceError::Gap { have: Revision(0), found: Revision(2) }));
+    assert_eq!(
+        follower.advance(&change(2, vec![]).into()),
+        Err(AdvanceError::Gap { have: Revision(0), found: Revision(2) })
+    );
 
     let mut file = encode_snapshot(&two(), "lab", b"log");
     assert_eq!(snapshot_header(&file).unwrap().cluster, "lab");

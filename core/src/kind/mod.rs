@@ -21,8 +21,8 @@ pub use self::{
     node::{EngineKind, EngineSpec, NodeSpec, Role},
     policy::{MESH_POLICY, PolicySpec},
     revocation::RevocationSpec,
-    strategy::StrategySpec,
-    token::{TokenSpec, name_matches},
+    strategy::{STRATEGY_BYTES_MAX, StrategySpec},
+    token::{TokenSpec, TokenUse, name_matches},
 };
 use crate::id::ObjectName;
 

@@ -25,19 +25,38 @@ const fn rule(id: &'static str, roles: &'static [Role], verbs: &'static [Verb], 
 
 /// Every rule. What no rule allows is denied.
 pub const RULES: &[Rule] = &[
-    rule("members-look", &[Viewer, Operator, Admin, Node, Router], &[Read, Watch], &[Objects, Fleet, Mesh, Signals, Blobs]),
+    rule(
+        "members-look",
+        &[Viewer, Operator, Admin, Node, Router],
+        &[Read, Watch],
+        &[Objects, Fleet, Mesh, Signals, Blobs],
+    ),
     rule(
         "operators-work",
         &[Operator, Admin],
         &[Write, Delete],
-        &[Thing::Kind(Kind::Node), Thing::Kind(Kind::Drain), Thing::Kind(Kind::Strategy), Thing::Kind(Kind::Activation), Blobs],
+        &[
+            Thing::Kind(Kind::Node),
+            Thing::Kind(Kind::Drain),
+            Thing::Kind(Kind::Strategy),
+            Thing::Kind(Kind::Activation),
+            Blobs,
+        ],
     ),
     rule("admins-govern", &[Admin], &[Write, Delete], &[Objects]),
     rule("founders-initialize", &[Founder, Admin], &[Initialize], &[Mesh]),
     rule("founders-look", &[Founder], &[Read], &[Mesh]),
-    Rule { id: "nodes-write-themselves", roles: &[Node], verbs: &[Write], things: &[Thing::Kind(Kind::Node)], own: true },
+    Rule {
+        id: "nodes-write-themselves",
+        roles: &[Node],
+        verbs: &[Write],
+        things: &[Thing::Kind(Kind::Node)],
+        own: true,
+    },
     rule("nodes-follow", &[Node], &[Follow], &[Objects]),
     rule("coordinators-agree", &[Node], &[Vote], &[Log]),
+    // That the node is a coordinator is checked by the handler.
+    rule("coordinators-copy", &[Node], &[Write], &[Blobs]),
     rule("nodes-gossip", &[Node], &[Read], &[GossipKeys]),
     Rule { id: "routers-report", roles: &[Router], verbs: &[Report], things: &[RouterReports], own: true },
     rule("members-renew", &[Viewer, Operator, Admin, Node, Router, Late], &[Renew], &[Certificates]),

@@ -29,7 +29,11 @@ fn store(objects: &[(Kind, &str, &str)]) -> Store {
     let mut store = Store::new(Lineage(0));
     let put = |(kind, name, json): &(Kind, &str, &str)| {
         let name = ObjectName::new(*name).unwrap();
-        Op::Put { spec: kind::canonical(*kind, &name, json.as_bytes()).unwrap(), key: Key::new(*kind, name), expect: Expect::Any }
+        Op::Put {
+            spec: kind::canonical(*kind, &name, json.as_bytes()).unwrap(),
+            key: Key::new(*kind, name),
+            expect: Expect::Any,
+        }
     };
     let ops = objects.iter().map(put).collect();
     let actor = Principal::operator(&MeshName::new("lab").unwrap(), ObjectName::new("ada").unwrap());
@@ -59,7 +63,11 @@ fn the_table_of_rpcs_is_sorted_for_search() {
 fn changes_of_objects_need_the_kind() {
     let check = |role, verb, kind, name: &str, expected: bool| {
         let name = ObjectName::new(name).unwrap();
-        assert_eq!(allowed(role, &Ask { verb, thing: Thing::Kind(kind), name: Some(&name) }), expected, "{role:?} {verb:?} {kind}/{name}");
+        assert_eq!(
+            allowed(role, &Ask { verb, thing: Thing::Kind(kind), name: Some(&name) }),
+            expected,
+            "{role:?} {verb:?} {kind}/{name}"
+        );
     };
     check(Role::Operator, Verb::Write, Kind::Drain, "node-7", true);
     check(Role::Operator, Verb::Delete, Kind::Drain, "node-7", true);
@@ -84,7 +92,11 @@ fn changes_of_objects_need_the_kind() {
 fn a_router_reports_to_its_own_host_only() {
     let check = |name: &str, expected: bool| {
         let name = ObjectName::new(name).unwrap();
-        assert_eq!(allowed(Role::Router, &Ask { verb: Verb::Report, thing: Thing::RouterReports, name: Some(&name) }), expected, "{name}");
+        assert_eq!(
+            allowed(Role::Router, &Ask { verb: Verb::Report, thing: Thing::RouterReports, name: Some(&name) }),
+            expected,
+            "{name}"
+        );
     };
     check("node-4", true);
     check("node-5", false);
@@ -145,7 +157,8 @@ fn roles_come_from_bindings() {
 
 #[test]
 fn the_last_admin_stays() {
-    let before = store(&[(Kind::Binding, "ada", r#"{"role":"admin"}"#), (Kind::Binding, "vic", r#"{"role":"viewer"}"#)]);
+    let before =
+        store(&[(Kind::Binding, "ada", r#"{"role":"admin"}"#), (Kind::Binding, "vic", r#"{"role":"viewer"}"#)]);
     let check = |changes: &[(Kind, &str, Option<&'static str>)], expected: bool| {
         let change = |(kind, name, spec): &(Kind, &str, Option<&'static str>)| {
             (Key::new(*kind, ObjectName::new(*name).unwrap()), spec.map(|it| Bytes::from_static(it.as_bytes())))

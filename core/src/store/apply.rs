@@ -135,7 +135,9 @@ fn check_growth(store: &Store, plan: &Plan) -> Result<(), Reason> {
     let mut bytes = store.bytes;
     for edit in &plan.edits {
         match edit {
-            Edit::Put(object) => bytes = (bytes + super::weight(object)).saturating_sub(store.get(&object.key).map_or(0, super::weight)),
+            Edit::Put(object) => {
+                bytes = (bytes + super::weight(object)).saturating_sub(store.get(&object.key).map_or(0, super::weight))
+            }
             Edit::Delete(key) => bytes = bytes.saturating_sub(store.get(key).map_or(0, super::weight)),
             Edit::Level(_) => {}
         }

@@ -102,7 +102,11 @@ impl Store {
         if self.revision.0.checked_add(1) != Some(change.revision.0) {
             return Err(AdvanceError::Gap { have: self.revision, found: change.revision });
         }
-        let level = change.edits.iter().filter_map(|edit| if let Edit::Level(level) = edit { Some(*level) } else { None }).max();
+        let level = change
+            .edits
+            .iter()
+            .filter_map(|edit| if let Edit::Level(level) = edit { Some(*level) } else { None })
+            .max();
         if let Some(level) = level.filter(|level| *level > super::LEVEL_SUPPORTED) {
             return Err(AdvanceError::Level(level));
         }

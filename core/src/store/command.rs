@@ -79,7 +79,9 @@ impl Command {
             return Err(Reason::CommandTooLarge { bytes });
         }
         match &self.reason {
-            Some(reason) if reason.len() > REASON_BYTES_MAX => Err(Reason::ReasonTooLong { bytes: reason.len() as u64 }),
+            Some(reason) if reason.len() > REASON_BYTES_MAX => {
+                Err(Reason::ReasonTooLong { bytes: reason.len() as u64 })
+            }
             _ => Ok(()),
         }
     }
@@ -205,7 +207,9 @@ pub enum Reason {
         bytes: u64,
     },
     /// A spec above [`OBJECT_BYTES_MAX`].
-    #[error("{key} has {bytes} bytes, at most {OBJECT_BYTES_MAX} are taken: large content belongs into the content store")]
+    #[error(
+        "{key} has {bytes} bytes, at most {OBJECT_BYTES_MAX} are taken: large content belongs into the content store"
+    )]
     ObjectTooLarge {
         /// Which object.
         key: Key,
@@ -219,7 +223,9 @@ pub enum Reason {
         bytes: u64,
     },
     /// The store would grow above [`STORE_BYTES_MAX`].
-    #[error("the store would have {bytes} bytes, at most {STORE_BYTES_MAX} are kept: delete objects that are no longer needed")]
+    #[error(
+        "the store would have {bytes} bytes, at most {STORE_BYTES_MAX} are kept: delete objects that are no longer needed"
+    )]
     StoreFull {
         /// The size it would have.
         bytes: u64,

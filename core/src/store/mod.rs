@@ -19,8 +19,8 @@ pub use self::{
     change::{AdvanceError, Change, Compacted, Divergence, Edit, Record},
     codec::DecodeError,
     command::{
-        COMMAND_BYTES_MAX, COMMAND_OPS_MAX, Command, Expect, LEVEL_SUPPORTED, OBJECT_BYTES_MAX, Op, Outcome, REASON_BYTES_MAX, Reason,
-        STORE_BYTES_MAX, STORE_BYTES_WARN,
+        COMMAND_BYTES_MAX, COMMAND_OPS_MAX, Command, Expect, LEVEL_SUPPORTED, OBJECT_BYTES_MAX, Op, Outcome,
+        REASON_BYTES_MAX, Reason, STORE_BYTES_MAX, STORE_BYTES_WARN,
     },
     requests::{REQUESTS_KEPT, REQUESTS_KEPT_MS, REQUESTS_LEN_MAX},
     snapshot::{SNAPSHOT_FORMAT, SnapshotError, SnapshotHeader, decode_snapshot, encode_snapshot, snapshot_header},
@@ -99,7 +99,10 @@ impl Store {
 
     /// All objects of a kind, by name.
     pub fn list(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects.iter_from(move |key| key.kind < kind).take_while(move |(key, _)| key.kind == kind).map(|(_, object)| object)
+        self.objects
+            .iter_from(move |key| key.kind < kind)
+            .take_while(move |(key, _)| key.kind == kind)
+            .map(|(_, object)| object)
     }
 
     /// All objects, by kind and name.
@@ -263,7 +266,12 @@ impl Store {
 }
 
 fn member(object: &Object) -> blake3::Hash {
-    hash_of(&[object.key.kind.as_str().as_bytes(), object.key.name.as_str().as_bytes(), &object.revision.0.to_le_bytes(), &object.spec])
+    hash_of(&[
+        object.key.kind.as_str().as_bytes(),
+        object.key.name.as_str().as_bytes(),
+        &object.revision.0.to_le_bytes(),
+        &object.spec,
+    ])
 }
 
 /// What an object counts against the store's size: its names and its spec.

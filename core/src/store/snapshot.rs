@@ -145,7 +145,11 @@ pub fn snapshot_header(bytes: &[u8]) -> Result<SnapshotHeader, SnapshotError> {
 /// [`SnapshotError`] saying what is wrong; nothing of a damaged snapshot is given out.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<(SnapshotHeader, Store), SnapshotError> {
     let (header, mut offset) = split_header(bytes)?;
-    let end = bytes.len().checked_sub(TRAILER_BYTES).filter(|end| *end >= offset).ok_or(DecodeError::Truncated("snapshot"))?;
+    let end = bytes
+        .len()
+        .checked_sub(TRAILER_BYTES)
+        .filter(|end| *end >= offset)
+        .ok_or(DecodeError::Truncated("snapshot"))?;
     if blake3::hash(&bytes[..end]).as_bytes() != &bytes[end..] {
         return Err(SnapshotError::Digest);
     }
@@ -259,7 +263,8 @@ fn read_requests(header: &SnapshotHeader, input: &mut Reader<'_>) -> Result<Requ
         let id = RequestId(input.u128("request id")?);
         let order = input.u64("request order")?;
         let at = Timestamp(input.u64("time")?);
-        let outcome: Outcome = serde_json::from_slice(input.bytes("outcome")?).map_err(|_| DecodeError::Invalid("outcome"))?;
+        let outcome: Outcome =
+            serde_json::from_slice(input.bytes("outcome")?).map_err(|_| DecodeError::Invalid("outcome"))?;
         if order < least || order >= header.next_request || requests.get(id).is_some() {
             return Err(DecodeError::Invalid("request order"));
         }
