@@ -10,8 +10,8 @@ use mesh_core::{
     time::Timestamp,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use ring::rand::SecureRandom;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
@@ -98,7 +98,13 @@ impl Issuer {
         let params = authority_params(mesh, "root", &key, (now, ROOT_LIFE), 1)?;
         let own = CertificateDer::from(params.self_signed(&key)?);
         let not_after = cert::not_after(&own).map_err(CaError::Authority)?;
-        Ok(Self { mesh: mesh.clone(), inner: rcgen::Issuer::new(params, key), roots: vec![own.clone()], own, not_after })
+        Ok(Self {
+            mesh: mesh.clone(),
+            inner: rcgen::Issuer::new(params, key),
+            roots: vec![own.clone()],
+            own,
+            not_after,
+        })
     }
 
     /// Loads `key.pem`, `chain.pem` and `roots.pem` of an authority's directory.
@@ -117,7 +123,8 @@ impl Issuer {
         let key = read_private(&dir.join(KEY_FILE)).map_err(error(KEY_FILE))?;
         let key = KeyPair::from_pem(&key).map_err(|error| CaError::Authority(format!("{KEY_FILE}: {error}")))?;
         let (own, roots) = (certs(CHAIN_FILE)?.swap_remove(0), certs(ROOTS_FILE)?);
-        let mesh = cert::read_authority(&own).map_err(|reason| CaError::Authority(format!("{CHAIN_FILE}: {reason}")))?;
+        let mesh =
+            cert::read_authority(&own).map_err(|reason| CaError::Authority(format!("{CHAIN_FILE}: {reason}")))?;
         if cert::public_key(&own).map_err(CaError::Authority)? != cert::sha256(&key.subject_public_key_info()) {
             return Err(CaError::Authority(format!("{KEY_FILE} does not belong to {CHAIN_FILE}")));
         }
@@ -174,7 +181,13 @@ impl Issuer {
     ///
     /// # Errors
     /// [`CaError::Request`] for an unusable request, [`CaError::Scope`] for an id of another mesh, [`CaError::Ended`].
-    pub fn sign_leaf(&self, csr: &[u8], id: &Principal, ttl: Duration, now: Timestamp) -> Result<Vec<CertificateDer<'static>>, CaError> {
+    pub fn sign_leaf(
+        &self,
+        csr: &[u8],
+        id: &Principal,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<CertificateDer<'static>>, CaError> {
         if id.mesh != self.mesh {
             return Err(CaError::Scope { mesh: self.mesh.clone(), asked: id.to_string() });
         }
@@ -183,7 +196,9 @@ impl Issuer {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = match id.kind {
-            PartyKind::Node | PartyKind::Router => vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth],
+            PartyKind::Node | PartyKind::Router => {
+                vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth]
+            }
             PartyKind::Operator => vec![ExtendedKeyUsagePurpose::ClientAuth],
         };
         let leaf = CertificateDer::from(params.signed_by(&key, &self.inner)?);
@@ -248,13 +263,20 @@ pub fn csr_key(csr: &[u8]) -> Result<Digest, CaError> {
 ///
 /// # Errors
 /// [`CaError::File`].
-pub fn save_authority(dir: &Path, key_pem: &str, chain: &[CertificateDer<'_>], roots: &[CertificateDer<'_>]) -> Result<(), CaError> {
+pub fn save_authority(
+    dir: &Path,
+    key_pem: &str,
+    chain: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+) -> Result<(), CaError> {
     let error = |path: &Path| {
         let path = path.display().to_string();
         move |source| CaError::File { path, source }
     };
     create_private_dir(dir).map_err(error(dir))?;
-    for (name, text) in [(ROOTS_FILE, cert::write_pem(roots)), (CHAIN_FILE, cert::write_pem(chain)), (KEY_FILE, key_pem.to_owned())] {
+    for (name, text) in
+        [(ROOTS_FILE, cert::write_pem(roots)), (CHAIN_FILE, cert::write_pem(chain)), (KEY_FILE, key_pem.to_owned())]
+    {
         write_private(&dir.join(name), text.as_bytes()).map_err(error(&dir.join(name)))?;
     }
     Ok(())
@@ -273,7 +295,13 @@ fn read_csr(csr: &[u8]) -> Result<rcgen::PublicKey, CaError> {
 }
 
 /// The subject must differ between authorities, so that a chain is built with the right one: it carries a piece of the key.
-fn authority_params(mesh: &MeshName, what: &str, key: &impl PublicKeyData, time: (Timestamp, Duration), below: u8) -> Result<CertificateParams, CaError> {
+fn authority_params(
+    mesh: &MeshName,
+    what: &str,
+    key: &impl PublicKeyData,
+    time: (Timestamp, Duration),
+    below: u8,
+) -> Result<CertificateParams, CaError> {
     let mark = cert::sha256(&key.subject_public_key_info()).short();
     let mut params = base_params(&format!("mesh {mesh} {what} {mark}"), &format!("spiffe://{mesh}"), time)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));

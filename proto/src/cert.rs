@@ -32,7 +32,12 @@ pub fn read_leaf(der: &CertificateDer<'_>) -> Result<Leaf, String> {
     let uri = only_uri(&cert)?;
     let id = uri.parse::<Principal>().map_err(|error| error.to_string())?;
     let key = sha256(cert.public_key().raw);
-    Ok(Leaf { id, not_before: instant(cert.validity().not_before.timestamp()), not_after: instant(cert.validity().not_after.timestamp()), key })
+    Ok(Leaf {
+        id,
+        not_before: instant(cert.validity().not_before.timestamp()),
+        not_after: instant(cert.validity().not_after.timestamp()),
+        key,
+    })
 }
 
 /// Reads the trust domain for which an authority signs: its one name is `spiffe://MESH`.

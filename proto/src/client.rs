@@ -150,7 +150,11 @@ fn endpoint(api: SocketAddr) -> Endpoint {
         .initial_connection_window_size(WINDOWS.1)
 }
 
-async fn connect(identity: &Identity, api: SocketAddr, expect: &Principal) -> Result<Guarded<TlsStream<TcpStream>>, ConnectError> {
+async fn connect(
+    identity: &Identity,
+    api: SocketAddr,
+    expect: &Principal,
+) -> Result<Guarded<TlsStream<TcpStream>>, ConnectError> {
     let me = Own { id: identity.me(), time: (identity.not_before(), identity.not_after()) };
     let dial = Dial { whom: format!("`{expect}`"), api, me: Some(me) };
     let (config, verdict) = identity.client(expect).map_err(|error| dial.tls(io::Error::other(error)))?;
@@ -173,10 +177,15 @@ struct Dial {
 impl Dial {
     /// Connects, and waits for the server's first bytes: in TLS 1.3 a refused client sees its own handshake succeed, and
     /// only the first read tells.
-    async fn secure(&self, config: ClientConfig, verdict: &Verdict) -> Result<(TlsStream<TcpStream>, Bytes), ConnectError> {
+    async fn secure(
+        &self,
+        config: ClientConfig,
+        verdict: &Verdict,
+    ) -> Result<(TlsStream<TcpStream>, Bytes), ConnectError> {
         let dial = |source| ConnectError::Dial { whom: self.whom.clone(), api: self.api, source };
         let silent = |limit| ConnectError::Silent { whom: self.whom.clone(), api: self.api, limit };
-        let stream = timeout(DIAL_LIMIT, TcpStream::connect(self.api)).await.map_err(|_| silent(DIAL_LIMIT))?.map_err(dial)?;
+        let stream =
+            timeout(DIAL_LIMIT, TcpStream::connect(self.api)).await.map_err(|_| silent(DIAL_LIMIT))?.map_err(dial)?;
         stream.set_nodelay(true).map_err(dial)?;
         let shake = async {
             // The name is not looked at: the verifier compares SPIFFE ids.
@@ -205,7 +214,8 @@ impl Dial {
         }
         let tls = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
         match (tls, &self.me) {
-            (Some(rustls::Error::AlertReceived(alert)), Some(me)) => match explain_alert(*alert, &self.whom, me, now()) {
+            (Some(rustls::Error::AlertReceived(alert)), Some(me)) => match explain_alert(*alert, &self.whom, me, now())
+            {
                 Some((sentence, foreign)) => ConnectError::RefusedUs { sentence, foreign, api: self.api },
                 None => self.tls(error),
             },
@@ -220,12 +230,20 @@ fn explain_alert(alert: AlertDescription, whom: &str, me: &Own, now: Timestamp) 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other alerts say nothing about certificates")]
     let sentence = match alert {
         AlertDescription::CertificateRevoked => format!("revoked: {whom} refuses `{id}`"),
-        AlertDescription::CertificateExpired if end < now => format!("expired: the certificate of `{id}` ended at {end}; {whom} refuses it"),
-        AlertDescription::CertificateExpired => {
-            format!("not valid at the time of {whom}: the certificate of `{id}` is valid from {begin} to {end} and it is {now} here: is the clock of `{id}` or of {whom} wrong?")
+        AlertDescription::CertificateExpired if end < now => {
+            format!("expired: the certificate of `{id}` ended at {end}; {whom} refuses it")
         }
-        AlertDescription::UnknownCA => format!("certificate of another mesh: {whom} does not trust the issuer of `{id}`"),
-        AlertDescription::UnsupportedCertificate => format!("{whom} refuses the certificate of `{id}`: it is not made for this use"),
+        AlertDescription::CertificateExpired => {
+            format!(
+                "not valid at the time of {whom}: the certificate of `{id}` is valid from {begin} to {end} and it is {now} here: is the clock of `{id}` or of {whom} wrong?"
+            )
+        }
+        AlertDescription::UnknownCA => {
+            format!("certificate of another mesh: {whom} does not trust the issuer of `{id}`")
+        }
+        AlertDescription::UnsupportedCertificate => {
+            format!("{whom} refuses the certificate of `{id}`: it is not made for this use")
+        }
         AlertDescription::AccessDenied | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
             format!("{whom} refuses the certificate of `{id}` ({alert:?}); its log says why")
         }

@@ -10,7 +10,7 @@ pub mod reason;
 pub mod refusal;
 pub mod server;
 pub mod tls;
-pub mod verify;
+mod verify;
 
 /// The generated messages, clients and servers of `proto/mesh/v1`; made by `cargo xtask gen`.
 #[allow(

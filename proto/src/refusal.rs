@@ -24,7 +24,9 @@ pub enum Refusal {
         mesh: MeshName,
     },
     /// No root of this mesh stands behind it.
-    #[error("certificate of another mesh: what calls itself `{found}` is signed by no authority that this `{mesh}` trusts")]
+    #[error(
+        "certificate of another mesh: what calls itself `{found}` is signed by no authority that this `{mesh}` trusts"
+    )]
     UnknownAuthority {
         /// What it calls itself.
         found: Principal,
@@ -32,7 +34,9 @@ pub enum Refusal {
         mesh: MeshName,
     },
     /// The intermediate was not sent along, so nothing connects it to a root.
-    #[error("certificate of `{found}` came without its issuer's certificate: its chain.pem must hold the leaf and the intermediate")]
+    #[error(
+        "certificate of `{found}` came without its issuer's certificate: its chain.pem must hold the leaf and the intermediate"
+    )]
     NoIssuer {
         /// Whose it is.
         found: Principal,
@@ -64,7 +68,9 @@ pub enum Refusal {
         now: Timestamp,
     },
     /// It has not begun.
-    #[error("not yet valid: the certificate of `{found}` begins at {not_before}, and it is {now} here: is the clock of `{found}`'s issuer or of `{me}` wrong?")]
+    #[error(
+        "not yet valid: the certificate of `{found}` begins at {not_before}, and it is {now} here: is the clock of `{found}`'s issuer or of `{me}` wrong?"
+    )]
     NotYetValid {
         /// Whose it is.
         found: Principal,
@@ -111,14 +117,19 @@ impl Refusal {
     pub(crate) fn to_tls(&self) -> rustls::Error {
         let error = match self {
             Self::Form { .. } => CertificateError::BadEncoding,
-            Self::Foreign { .. } | Self::UnknownAuthority { .. } | Self::NoIssuer { .. } | Self::IssuerScope { .. } | Self::Pin => {
-                CertificateError::UnknownIssuer
-            }
+            Self::Foreign { .. }
+            | Self::UnknownAuthority { .. }
+            | Self::NoIssuer { .. }
+            | Self::IssuerScope { .. }
+            | Self::Pin => CertificateError::UnknownIssuer,
             Self::WrongId { .. } => CertificateError::NotValidForName,
             Self::Expired { .. } => CertificateError::Expired,
             Self::NotYetValid { .. } => CertificateError::NotValidYet,
             Self::Revoked { .. } => CertificateError::Revoked,
-            Self::Purpose { .. } => CertificateError::InvalidPurposeContext { required: ExtendedKeyPurpose::ClientAuth, presented: Vec::new() },
+            Self::Purpose { .. } => CertificateError::InvalidPurposeContext {
+                required: ExtendedKeyPurpose::ClientAuth,
+                presented: Vec::new(),
+            },
             Self::Chain { .. } => CertificateError::ApplicationVerificationFailure,
         };
         rustls::Error::InvalidCertificate(error)

@@ -48,7 +48,12 @@ pub struct Peer {
 impl Peer {
     fn new(addr: SocketAddr, verified: Option<&Verified>) -> Self {
         let leaf = verified.map(|it| &it.leaf);
-        Self { id: leaf.map(|it| it.id.clone()), key: leaf.map(|it| it.key), late: verified.is_some_and(|it| it.late), addr }
+        Self {
+            id: leaf.map(|it| it.id.clone()),
+            key: leaf.map(|it| it.key),
+            late: verified.is_some_and(|it| it.late),
+            addr,
+        }
     }
 }
 
@@ -56,7 +61,12 @@ impl Peer {
 ///
 /// # Errors
 /// None today: errors of single connections are logged, and the loop goes on.
-pub async fn serve(listener: TcpListener, identity: Identity, routes: Routes, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    identity: Identity,
+    routes: Routes,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let (handshakes, routes) = (Arc::new(Semaphore::new(HANDSHAKES_MAX)), routes.prepare());
     let mut connections = JoinSet::new();
     loop {
@@ -70,7 +80,8 @@ pub async fn serve(listener: TcpListener, identity: Identity, routes: Routes, sh
         };
         match accepted {
             Ok((stream, addr)) => {
-                let connection = connection((stream, addr), identity.clone(), routes.clone(), (permit, shutdown.clone()));
+                let connection =
+                    connection((stream, addr), identity.clone(), routes.clone(), (permit, shutdown.clone()));
                 connections.spawn(connection);
             }
             Err(error) => {
@@ -86,7 +97,12 @@ pub async fn serve(listener: TcpListener, identity: Identity, routes: Routes, sh
     Ok(())
 }
 
-async fn connection((stream, addr): (TcpStream, SocketAddr), identity: Identity, routes: Routes, (permit, shutdown): (OwnedSemaphorePermit, CancellationToken)) {
+async fn connection(
+    (stream, addr): (TcpStream, SocketAddr),
+    identity: Identity,
+    routes: Routes,
+    (permit, shutdown): (OwnedSemaphorePermit, CancellationToken),
+) {
     let (stream, verified) = match timeout(HANDSHAKE_LIMIT, handshake(stream, &identity)).await {
         Ok(Ok(done)) => done,
         Ok(Err(reason)) => {

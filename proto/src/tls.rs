@@ -100,24 +100,38 @@ struct Ident {
 }
 
 impl Ident {
-    fn new(key_pem: &str, chain: Vec<CertificateDer<'static>>, roots: Vec<CertificateDer<'static>>) -> Result<Self, IdentityError> {
+    fn new(
+        key_pem: &str,
+        chain: Vec<CertificateDer<'static>>,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, IdentityError> {
         let form = |what: &str, reason: String| IdentityError::Form { what: what.to_owned(), reason };
         let end = chain.first().ok_or_else(|| form("chain", "it is empty".to_owned()))?;
         let leaf = cert::read_leaf(end).map_err(|reason| form("leaf certificate", reason))?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| form("private key", error.to_string()))?;
-        let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| form("private key", error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
+            .map_err(|error| form("private key", error.to_string()))?;
+        let key = rustls::crypto::ring::sign::any_supported_type(&key)
+            .map_err(|error| form("private key", error.to_string()))?;
         let as_client = CertifiedKey::new(chain.clone(), Arc::clone(&key));
         as_client.keys_match().map_err(|_| IdentityError::KeyMismatch { id: leaf.id.clone() })?;
         let as_server = CertifiedKey::new(chain.iter().chain(&roots).cloned().collect(), key);
         let trust = Trust::new(leaf.id.mesh.clone(), &roots).map_err(|reason| form("roots", reason))?;
-        Ok(Self { leaf, chain, roots, trust: Arc::new(trust), as_client: Arc::new(as_client), as_server: Arc::new(as_server) })
+        Ok(Self {
+            leaf,
+            chain,
+            roots,
+            trust: Arc::new(trust),
+            as_client: Arc::new(as_client),
+            as_server: Arc::new(as_server),
+        })
     }
 
     /// Checks the own chain as every peer will, at an instant.
     fn verify(&self, at: Timestamp) -> Result<(), Refusal> {
         let at = UnixTime::since_unix_epoch(Duration::from_millis(at.0));
         let me = self.leaf.id.to_string();
-        let uses: &[Use] = if self.leaf.id.kind == PartyKind::Operator { &[Use::Client] } else { &[Use::Client, Use::Server] };
+        let uses: &[Use] =
+            if self.leaf.id.kind == PartyKind::Operator { &[Use::Client] } else { &[Use::Client, Use::Server] };
         let (end, above) = (&self.chain[0], &self.chain[1..]);
         uses.iter().try_for_each(|used| self.trust.check((end, above), *used, at, &me).map(|_| ()))
     }
@@ -152,7 +166,11 @@ impl Identity {
     ///
     /// # Errors
     /// [`IdentityError`] when the parts do not fit together.
-    pub fn from_parts(key_pem: &str, chain: Vec<CertificateDer<'static>>, roots: Vec<CertificateDer<'static>>) -> Result<Self, IdentityError> {
+    pub fn from_parts(
+        key_pem: &str,
+        chain: Vec<CertificateDer<'static>>,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, IdentityError> {
         let ident = Ident::new(key_pem, chain, roots)?;
         ident.verify(within(&ident.leaf, now()))?;
         Ok(Self::of(ident))
@@ -174,7 +192,13 @@ impl Identity {
     ///
     /// # Errors
     /// [`IdentityError`]: it is of somebody else, does not hold, or cannot be written.
-    pub fn save_and_replace(&self, dir: &Path, key_pem: &str, chain: &[CertificateDer<'static>], roots: &[CertificateDer<'static>]) -> Result<(), IdentityError> {
+    pub fn save_and_replace(
+        &self,
+        dir: &Path,
+        key_pem: &str,
+        chain: &[CertificateDer<'static>],
+        roots: &[CertificateDer<'static>],
+    ) -> Result<(), IdentityError> {
         let ident = Ident::new(key_pem, chain.to_vec(), roots.to_vec())?;
         if ident.leaf.id != self.me() {
             return Err(IdentityError::OtherIdentity { me: self.me(), found: ident.leaf.id });
@@ -293,7 +317,12 @@ impl Identity {
     }
 
     fn accept(&self, ident: &Ident, expect: Option<Principal>) -> Accept {
-        Accept::Member { trust: Arc::clone(&ident.trust), denied: self.0.denied.load_full(), expect, me: ident.leaf.id.to_string() }
+        Accept::Member {
+            trust: Arc::clone(&ident.trust),
+            denied: self.0.denied.load_full(),
+            expect,
+            me: ident.leaf.id.to_string(),
+        }
     }
 
     /// Binds a connection to what was found out about its peer.
@@ -308,7 +337,10 @@ impl Identity {
 }
 
 /// The configuration of one handshake of a client; without a key it stays anonymous.
-pub(crate) fn client_config(accept: Accept, key: Option<Arc<CertifiedKey>>) -> Result<(ClientConfig, Arc<Verdict>), rustls::Error> {
+pub(crate) fn client_config(
+    accept: Accept,
+    key: Option<Arc<CertifiedKey>>,
+) -> Result<(ClientConfig, Arc<Verdict>), rustls::Error> {
     let verdict = Arc::new(Verdict::default());
     let verifier = Verifier { accept, verdict: Arc::clone(&verdict) };
     let config = ClientConfig::builder_with_provider(provider())
@@ -361,7 +393,12 @@ fn read_dir(dir: &Path) -> Result<Ident, IdentityError> {
 ///
 /// # Errors
 /// [`IdentityError::File`].
-pub fn write_dir(dir: &Path, key_pem: &str, chain: &[CertificateDer<'_>], roots: &[CertificateDer<'_>]) -> Result<(), IdentityError> {
+pub fn write_dir(
+    dir: &Path,
+    key_pem: &str,
+    chain: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+) -> Result<(), IdentityError> {
     create_private_dir(dir).map_err(file_error(dir))?;
     let write = |name: &str, bytes: &str| {
         let path = dir.join(name);

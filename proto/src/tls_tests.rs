@@ -75,7 +75,11 @@ impl Signals for Echo {
 
     async fn watch(&self, request: Request<SignalsRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let peer = request.extensions().get::<Peer>().unwrap().clone();
-        let node = format!("{}{}", peer.id.map_or("anonymous".to_owned(), |it| it.to_string()), if peer.late { " late" } else { "" });
+        let node = format!(
+            "{}{}",
+            peer.id.map_or("anonymous".to_owned(), |it| it.to_string()),
+            if peer.late { " late" } else { "" }
+        );
         let tick = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_millis(10)));
         let signal = move |_| Ok(Signal { status: Some(NodeStatus { node: node.clone(), ..NodeStatus::default() }) });
         Ok(Response::new(Box::pin(tick.map(signal))))
@@ -134,7 +138,13 @@ async fn parts_of_one_mesh_talk_whoever_issued_them() {
     let (one, two) = (lab.leaf(&lab.a, "node/node-1"), lab.leaf(&lab.b, "node/node-2"));
     check(&one, &two, &two.me(), Ok("spiffe://lab/node/node-1")).await;
     check(&lab.leaf(&lab.root, "operator/ada"), &one, &one.me(), Ok("spiffe://lab/operator/ada")).await;
-    check(&lab.leaf(&lab.b, "router/node-4"), &lab.leaf(&lab.root, "node/node-3"), &lab.id("node/node-3"), Ok("spiffe://lab/router/node-4")).await;
+    check(
+        &lab.leaf(&lab.b, "router/node-4"),
+        &lab.leaf(&lab.root, "node/node-3"),
+        &lab.id("node/node-3"),
+        Ok("spiffe://lab/router/node-4"),
+    )
+    .await;
     check(&one, &one, &one.me(), Ok("spiffe://lab/node/node-1")).await;
 }
 
@@ -143,15 +153,35 @@ async fn servers_that_are_not_whom_we_want_are_refused() {
     let (lab, twin, other) = (Lab::new("lab"), Lab::new("lab"), Lab::new("other"));
     let client = lab.leaf(&lab.a, "node/node-1");
     let refused = async |server: Identity, part: &str| check(&client, &server, &lab.id("node/node-2"), Err(part)).await;
-    refused(lab.leaf(&lab.b, "node/node-3"), "wrong identity: expected `spiffe://lab/node/node-2`, but `spiffe://lab/node/node-3` answers").await;
-    refused(other.leaf(&other.a, "node/node-2"), "certificate of another mesh: `spiffe://other/node/node-2` does not belong to mesh `lab`").await;
-    refused(twin.leaf(&twin.a, "node/node-2"), "certificate of another mesh: what calls itself `spiffe://lab/node/node-2`").await;
+    refused(
+        lab.leaf(&lab.b, "node/node-3"),
+        "wrong identity: expected `spiffe://lab/node/node-2`, but `spiffe://lab/node/node-3` answers",
+    )
+    .await;
+    refused(
+        other.leaf(&other.a, "node/node-2"),
+        "certificate of another mesh: `spiffe://other/node/node-2` does not belong to mesh `lab`",
+    )
+    .await;
+    refused(
+        twin.leaf(&twin.a, "node/node-2"),
+        "certificate of another mesh: what calls itself `spiffe://lab/node/node-2`",
+    )
+    .await;
     refused(lab.leaf(&lab.a, "operator/ada"), "not made for this use").await;
 
     let past = Timestamp(now().0 - 2 * 3_600_000);
-    refused(lab.leaf_at(&lab.a, "node/node-2", HOUR, past), "expired: the certificate of `spiffe://lab/node/node-2` ended at").await;
+    refused(
+        lab.leaf_at(&lab.a, "node/node-2", HOUR, past),
+        "expired: the certificate of `spiffe://lab/node/node-2` ended at",
+    )
+    .await;
     let future = Timestamp(now().0 + 3_600_000);
-    refused(lab.leaf_at(&lab.a, "node/node-2", HOUR, future), "not yet valid: the certificate of `spiffe://lab/node/node-2` begins at").await;
+    refused(
+        lab.leaf_at(&lab.a, "node/node-2", HOUR, future),
+        "not yet valid: the certificate of `spiffe://lab/node/node-2` begins at",
+    )
+    .await;
 
     let (key, csr) = new_key_and_csr("x").unwrap();
     let mut chain = lab.a.sign_leaf(&csr, &lab.id("node/node-2"), HOUR, now()).unwrap();
@@ -170,7 +200,12 @@ async fn an_intermediate_signs_for_its_own_mesh_and_makes_no_authority() {
         if chain.is_err() {
             let dir = tempfile::tempdir().unwrap();
             issuer.save(dir.path()).unwrap();
-            chain = Issuer::load(dir.path()).unwrap().claiming(&lab.mesh).sign_leaf(&csr, &lab.id("node/node-2"), HOUR, now());
+            chain = Issuer::load(dir.path()).unwrap().claiming(&lab.mesh).sign_leaf(
+                &csr,
+                &lab.id("node/node-2"),
+                HOUR,
+                now(),
+            );
         }
         let chain = [&chain.unwrap()[..1], above].concat();
         Identity::unchecked(&key, chain, lab.root.roots().to_vec())
@@ -192,15 +227,31 @@ async fn clients_that_are_refused_are_told_why() {
     let server = lab.leaf(&lab.a, "node/node-1");
     server.deny([lab.id("operator/eve")].into());
     let refused = async |client: Identity, part: &str| check(&client, &server, &server.me(), Err(part)).await;
-    refused(lab.leaf(&lab.b, "operator/eve"), "revoked: `spiffe://lab/node/node-1` refuses `spiffe://lab/operator/eve`").await;
+    refused(
+        lab.leaf(&lab.b, "operator/eve"),
+        "revoked: `spiffe://lab/node/node-1` refuses `spiffe://lab/operator/eve`",
+    )
+    .await;
     let past = Timestamp(now().0 - 2 * 3_600_000);
-    refused(lab.leaf_at(&lab.a, "operator/ada", HOUR, past), "expired: the certificate of `spiffe://lab/operator/ada` ended at").await;
+    refused(
+        lab.leaf_at(&lab.a, "operator/ada", HOUR, past),
+        "expired: the certificate of `spiffe://lab/operator/ada` ended at",
+    )
+    .await;
     let future = Timestamp(now().0 + 3_600_000);
-    refused(lab.leaf_at(&lab.a, "node/node-2", HOUR, future), "is the clock of `spiffe://lab/node/node-2` or of `spiffe://lab/node/node-1` wrong?").await;
+    refused(
+        lab.leaf_at(&lab.a, "node/node-2", HOUR, future),
+        "is the clock of `spiffe://lab/node/node-2` or of `spiffe://lab/node/node-1` wrong?",
+    )
+    .await;
     // A client of another authority that trusts ours: only the server can refuse it.
     let (key, csr) = new_key_and_csr("x").unwrap();
     let chain = twin.a.sign_leaf(&csr, &lab.id("node/node-2"), HOUR, now()).unwrap();
-    refused(Identity::unchecked(&key, chain, lab.root.roots().to_vec()), "certificate of another mesh: `spiffe://lab/node/node-1` does not trust").await;
+    refused(
+        Identity::unchecked(&key, chain, lab.root.roots().to_vec()),
+        "certificate of another mesh: `spiffe://lab/node/node-1` does not trust",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -245,7 +296,11 @@ async fn a_new_certificate_serves_new_connections_and_leaves_streams_alone() {
         let wrong = lab.b.sign_leaf(&csr, &lab.id("node/node-9"), HOUR, now()).unwrap();
         let error = identity.save_and_replace(dir.path(), &key, &wrong, lab.root.roots()).unwrap_err().to_string();
         assert!(error.contains("node-9"), "{error}");
-        assert_eq!((identity.key(), fs::read_dir(dir.path()).unwrap().count()), (old, 0), "a refused certificate changes nothing");
+        assert_eq!(
+            (identity.key(), fs::read_dir(dir.path()).unwrap().count()),
+            (old, 0),
+            "a refused certificate changes nothing"
+        );
         identity.save_and_replace(dir.path(), &key, &chain, lab.root.roots()).unwrap();
         assert_ne!(identity.key(), old);
         assert_eq!(Identity::load(dir.path()).unwrap().key(), identity.key());
@@ -268,7 +323,8 @@ async fn a_denial_ends_open_streams_on_either_side() {
         who.deny([lab.id("node/node-9")].into());
         next(&mut stream).await.unwrap();
         who.deny([denied].into());
-        let ended = tokio::time::timeout(Duration::from_secs(2), async { while next(&mut stream).await.is_ok() {} }).await;
+        let ended =
+            tokio::time::timeout(Duration::from_secs(2), async { while next(&mut stream).await.is_ok() {} }).await;
         assert!(ended.is_ok(), "the open stream goes on");
         let status = ask(channel.clone()).await.unwrap_err();
         assert!(status.message().contains("revoked"), "{status}");
@@ -308,8 +364,14 @@ fn a_directory_that_does_not_fit_together_is_refused_with_its_reason() {
     check(&|dir| fs::write(dir.join(KEY_FILE), "x").unwrap(), "private key");
     check(&|dir| fs::remove_file(dir.join(ROOTS_FILE)).unwrap(), "roots.pem");
     check(&|dir| fs::write(dir.join(CHAIN_FILE), "x").unwrap(), "no certificate in it");
-    check(&|dir| fs::write(dir.join(ROOTS_FILE), cert::write_pem(Lab::new("lab").root.roots())).unwrap(), "another mesh");
-    check(&|dir| fs::set_permissions(dir.join(KEY_FILE), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap(), "chmod 600");
+    check(
+        &|dir| fs::write(dir.join(ROOTS_FILE), cert::write_pem(Lab::new("lab").root.roots())).unwrap(),
+        "another mesh",
+    );
+    check(
+        &|dir| fs::set_permissions(dir.join(KEY_FILE), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap(),
+        "chmod 600",
+    );
 }
 
 #[test]

@@ -29,15 +29,15 @@ use crate::{
 };
 
 /// How long after its end a node's or a router's certificate still lets it ask for a new one, in milliseconds.
-pub const LATE_RENEWAL_MS: u64 = 30 * 24 * 3_600 * 1000;
+const LATE_RENEWAL_MS: u64 = 30 * 24 * 3_600 * 1000;
 
 /// Who the other side turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// What its certificate says.
-    pub leaf: Leaf,
+    pub(crate) leaf: Leaf,
     /// Whether the certificate has ended and may only be renewed.
-    pub late: bool,
+    pub(crate) late: bool,
 }
 
 /// The roots of one mesh with what is built from them once: a verifier is made for every swap, not for every handshake.
@@ -69,7 +69,13 @@ impl Trust {
     }
 
     /// Checks a chain, leaf first, at an instant.
-    pub(crate) fn check(&self, chain: (&CertificateDer<'_>, &[CertificateDer<'_>]), used: Use, now: UnixTime, me: &str) -> Result<Verified, Refusal> {
+    pub(crate) fn check(
+        &self,
+        chain: (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        used: Use,
+        now: UnixTime,
+        me: &str,
+    ) -> Result<Verified, Refusal> {
         let (end, above) = chain;
         let leaf = cert::read_leaf(end).map_err(|reason| Refusal::Form { reason })?;
         if leaf.id.mesh != self.mesh {
@@ -77,7 +83,13 @@ impl Trust {
         }
         let late = match self.check_chain(chain, used, now) {
             Ok(()) => false,
-            Err(_) if used == Use::Client && is_late(&leaf, now) && self.check_chain(chain, used, end_of(&leaf)).is_ok() => true,
+            Err(_)
+                if used == Use::Client
+                    && is_late(&leaf, now)
+                    && self.check_chain(chain, used, end_of(&leaf)).is_ok() =>
+            {
+                true
+            }
             Err(error) => return Err(self.explain(error, leaf, !cert::has_issuer(end, above), (now, me))),
         };
         for authority in above {
@@ -91,7 +103,12 @@ impl Trust {
         Ok(Verified { leaf, late })
     }
 
-    fn check_chain(&self, (end, above): (&CertificateDer<'_>, &[CertificateDer<'_>]), used: Use, now: UnixTime) -> Result<(), Error> {
+    fn check_chain(
+        &self,
+        (end, above): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        used: Use,
+        now: UnixTime,
+    ) -> Result<(), Error> {
         match used {
             Use::Client => self.clients.verify_client_cert(end, above, now).map(|_| ()),
             Use::Server => {
@@ -107,7 +124,10 @@ impl Trust {
         let Error::InvalidCertificate(error) = error else {
             return Refusal::Chain { found, reason: error.to_string() };
         };
-        #[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add variants; they stay readable through their own text")]
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "rustls may add variants; they stay readable through their own text"
+        )]
         match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } if leaf.not_after < now => {
                 Refusal::Expired { found, not_after: leaf.not_after, now }
@@ -116,8 +136,12 @@ impl Trust {
                 Refusal::NotYetValid { found, me: me.to_owned(), not_before: leaf.not_before, now }
             }
             CertificateError::UnknownIssuer if alone => Refusal::NoIssuer { found },
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Refusal::UnknownAuthority { found, mesh: self.mesh.clone() },
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Refusal::Purpose { found },
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Refusal::UnknownAuthority { found, mesh: self.mesh.clone() }
+            }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Refusal::Purpose { found }
+            }
             other => Refusal::Chain { found, reason: other.to_string() },
         }
     }
@@ -183,7 +207,12 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    fn check(&self, chain: (&CertificateDer<'_>, &[CertificateDer<'_>]), used: Use, now: UnixTime) -> Result<Verified, Refusal> {
+    fn check(
+        &self,
+        chain: (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        used: Use,
+        now: UnixTime,
+    ) -> Result<Verified, Refusal> {
         match &self.accept {
             Accept::Member { trust, denied, expect, me } => {
                 let verified = trust.check(chain, used, now, me)?;
@@ -222,11 +251,21 @@ impl ServerCertVerifier for Verifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         Err(Error::General("TLS 1.3 only".to_owned()))
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
@@ -245,16 +284,31 @@ impl ClientCertVerifier for Verifier {
         &[]
     }
 
-    fn verify_client_cert(&self, end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: UnixTime) -> Result<ClientCertVerified, Error> {
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
         self.verdict.settle(self.check((end_entity, intermediates), Use::Client, now))?;
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         Err(Error::General("TLS 1.3 only".to_owned()))
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
