@@ -1,0 +1,143 @@
+//! `mesh-agentd`: reads the command line and hands over.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use mesh_agentd::{
+    LogFailed,
+    config::Config,
+    identity::{
+        join::{self, JoinArgs},
+        keygen::{self, KeygenArgs},
+    },
+};
+use mesh_daemon::{Exit, Shutdown, config, log, supervise};
+use mesh_proto::client;
+
+/// The agent of a node in a mesh.
+#[derive(Parser)]
+#[command(name = "mesh-agentd", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent until SIGTERM.
+    Run {
+        /// Its configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Make a key on this host and print the request for its certificate.
+    Keygen(KeygenArgs),
+    /// Take this host into a mesh, with a token of `mesh token create`.
+    Join(JoinArgs),
+    /// Start a host's processes and keep them running.
+    Supervise {
+        /// Which ones.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { config } => run(&config).into(),
+        Command::Supervise { config } => supervise::run(&config).into(),
+        Command::Keygen(args) => keygen(&args).into(),
+        Command::Join(args) => join(&args),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the request is what was asked for")]
+fn keygen(args: &KeygenArgs) -> Exit {
+    match keygen::run(args) {
+        Ok(request) => {
+            print!("{request}");
+            Exit::Done
+        }
+        Err(error) => refuse(&format!("{error:#}"), Exit::Failed),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "where to go on is what was asked for")]
+fn join(args: &JoinArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&format!("cannot start: {error}"), Exit::Failed).into(),
+    };
+    match runtime.block_on(join::run(args)) {
+        Ok(joined) => {
+            println!("joined mesh {} as {}", joined.mesh, joined.id);
+            println!("next: mesh-agentd run --config {}", joined.config.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let code = error.exit_code();
+            refuse(&client::sentence(&error), Exit::Failed);
+            code.into()
+        }
+    }
+}
+
+fn run(path: &std::path::Path) -> Exit {
+    let loaded = config::load::<Config>(path).map_err(|error| error.to_string());
+    let checked = loaded.and_then(|it| it.check().map(|()| it).map_err(|error| format!("{}: {error}", path.display())));
+    let config = match checked {
+        Ok(config) => config,
+        Err(error) => return refuse(&error, Exit::Config),
+    };
+    if let Err(error) = log::init(&filter(&config.log), log::Format::Text) {
+        return refuse(&format!("{}: {error}", path.display()), Exit::Config);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&format!("cannot start threads: {error}"), Exit::Failed),
+    };
+    let ran = runtime.block_on(async { mesh_agentd::run(config, Shutdown::on_signals()?).await });
+    match ran {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the agent ends");
+            if error.is::<LogFailed>() { Exit::LogIo } else { Exit::Failed }
+        }
+    }
+}
+
+/// Consensus repeats each failed heartbeat as a warning, ten a second; who is missing is told once by our own events.
+fn filter(wanted: &str) -> String {
+    if wanted.contains("openraft") { wanted.to_owned() } else { format!("{wanted},openraft=error") }
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log before the configuration is read")]
+fn refuse(error: &str, exit: Exit) -> Exit {
+    eprintln!("mesh-agentd: {error}");
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_read_as_documented() {
+        Cli::command().debug_assert();
+        let check = |line: &str, legal: bool| {
+            let parsed = Cli::try_parse_from(line.split(' '));
+            assert_eq!(parsed.is_ok(), legal, "{line}: {:?}", parsed.err().map(|it| it.to_string()));
+        };
+        check("mesh-agentd run --config agentd.toml", true);
+        check("mesh-agentd run", false);
+        check("mesh-agentd keygen --dir pki --id spiffe://lab/node/n", true);
+        check("mesh-agentd keygen --dir pki --ca lab", true);
+        check("mesh-agentd keygen --dir pki", false);
+        check("mesh-agentd keygen --dir pki --ca lab --id spiffe://lab/node/n", false);
+        check("mesh-agentd join mesh-join.v1.a.b.c --at 10.0.0.1:7443 --node gpu-1", true);
+        check("mesh-agentd join mesh-join.v1.a.b.c", false);
+        check("mesh-agentd supervise --config supervise.toml", true);
+    }
+}

@@ -1,0 +1,84 @@
+//! What survives what: coordinators, agents and whole quorums taken away under live traffic.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use mesh_tests::{Mesh, load::Load, until};
+use rustix::process::Signal;
+
+/// Writes a label and gives the exit code.
+fn label(mesh: &Mesh, value: &str) -> mesh_tests::Ran {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("kind: node\nname: node-6\nspec:\n  labels: {{step: {value}}}\n")).unwrap();
+    mesh.run(&["apply", "-f", file.path().to_str().unwrap()])
+}
+
+fn step(mesh: &Mesh) -> String {
+    mesh.node("node-6")["spec"]["labels"]["step"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn coordinators_go_and_requests_do_not_notice() {
+    let mesh = Mesh::start(&[]);
+    let load = Load::start(mesh.router(), &mesh.model(), 20, 16);
+    label(&mesh, "s1").ok();
+
+    mesh.run(&["down", "node-2"]).ok();
+    label(&mesh, "s2").ok();
+    assert_eq!(step(&mesh), "s2");
+
+    mesh.run(&["down", "node-3"]).ok();
+    label(&mesh, "s3").exits(5).says(&["node-2", "node-3"]);
+
+    mesh.run(&["down", "node-1"]).ok();
+    label(&mesh, "s4").exits(5);
+    let asked = mesh.run(&["get", "nodes", "-o", "json"]).ok();
+    assert_eq!(asked.json()["items"].as_array().unwrap().len(), 7, "any agent of the context answers");
+    assert!(asked.stderr.contains("warning"), "the age is said: {}", asked.stderr);
+
+    // An agent that is killed comes back and serves what it had.
+    let before = mesh.pid("node-5", "agentd");
+    mesh.signal("node-5", "agentd", Signal::KILL);
+    until("the supervisor starts the agent again", Duration::from_secs(10), || {
+        (mesh.pid("node-5", "agentd") != before).then_some(())
+    });
+    mesh.run(&["get", "nodes"]).ok();
+    let routed = mesh.pid("node-4", "agentd");
+    mesh.signal("node-4", "agentd", Signal::KILL);
+    until("the router's agent is back", Duration::from_secs(10), || (mesh.pid("node-4", "agentd") != routed).then_some(()));
+
+    for node in ["node-1", "node-2", "node-3"] {
+        mesh.run(&["up", node]).ok();
+    }
+    until("everything is Ready again", Duration::from_secs(30), || {
+        let nodes = mesh.nodes();
+        nodes.iter().all(|it| it["status"]["phase"] == "Ready").then_some(())
+    });
+    assert_eq!(step(&mesh), "s2", "every acknowledged write is there, and no refused one");
+    label(&mesh, "s5").ok();
+    assert_eq!(step(&mesh), "s5");
+    load.finish().assert_lossless(20);
+}
+
+#[test]
+fn a_killed_coordinator_and_a_killed_router_come_back() {
+    let mesh = Mesh::start(&[]);
+    label(&mesh, "s1").ok();
+    for node in ["node-1", "node-2", "node-3"] {
+        mesh.signal(node, "agentd", Signal::KILL);
+    }
+    until("writes go on after a power cut of all coordinators", Duration::from_secs(20), || {
+        (label(&mesh, "s2").code == 0).then_some(())
+    });
+    assert_eq!(step(&mesh), "s2");
+    let before = mesh.pid("node-4", "routerd");
+    mesh.signal("node-4", "routerd", Signal::KILL);
+    until("the router is back", Duration::from_secs(10), || (mesh.pid("node-4", "routerd") != before).then_some(()));
+    until("and serves", Duration::from_secs(10), || {
+        let url = format!("{}/readyz", mesh.router());
+        std::process::Command::new("curl").args(["-sf", "-m", "1", &url]).output().unwrap().status.success().then_some(())
+    });
+    let load = Load::start(mesh.router(), &mesh.model(), 5, 4);
+    std::thread::sleep(Duration::from_millis(300));
+    load.finish().assert_lossless(5);
+}
