@@ -1,0 +1,202 @@
+//! The argument tree: what exists today, nothing else.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    cmd::{
+        apply::{ApplyArgs, DeleteArgs, DiffArgs},
+        cluster::ClusterCommand,
+        completion::CompletionArgs,
+        context::ContextCommand,
+        cordon::{CordonArgs, UncordonArgs},
+        down::DownArgs,
+        drain::DrainArgs,
+        events::EventsArgs,
+        get::{DescribeArgs, GetArgs},
+        man::ManArgs,
+        strategy::StrategyCommand,
+        token::TokenCommand,
+        up::UpArgs,
+    },
+    exit::Exit,
+    human::parse_duration,
+    output::{Color, Format},
+};
+
+/// Runs a fleet of GPU hosts for AI serving from one terminal.
+#[derive(Debug, Parser)]
+#[command(name = "mesh", version, propagate_version = true, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_long_help = Exit::manual())]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The context to use: a name from `mesh context ls`
+    #[arg(
+        long,
+        short = 'c',
+        global = true,
+        env = "MESH_CONTEXT",
+        hide_env_values = true,
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
+    pub(crate) context: Option<String>,
+    /// The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT
+    #[arg(
+        long,
+        global = true,
+        env = "MESH_ENDPOINT",
+        hide_env_values = true,
+        value_name = "ENDPOINT",
+        help_heading = "Global options"
+    )]
+    pub(crate) endpoint: Option<String>,
+    /// How results are written
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "MESH_OUTPUT",
+        hide_env_values = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    pub(crate) output: Format,
+    /// Leaves out the titles of tables
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_headers: bool,
+    /// When output is coloured
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub(crate) color: Color,
+    /// Says only results and errors
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Says more: -v what is done, -vv what the wire does
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+    /// Never asks: what needs an answer fails with code 9
+    #[arg(long, global = true, env = "MESH_NO_INPUT", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Global options")]
+    pub(crate) no_input: bool,
+    /// Answers yes to every question
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) yes: bool,
+    /// How long the command may take, like 30s or 5m
+    #[arg(long, global = true, env = "MESH_TIMEOUT", hide_env_values = true, value_parser = parse_duration, value_name = "DURATION", help_heading = "Global options")]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What `mesh` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts a mesh on this machine, or one stopped node of it
+    Up(UpArgs),
+    /// Stops the mesh on this machine and removes it, or stops one node of it
+    Down(DownArgs),
+    /// Lists objects of a kind with what is observed of them
+    Get(GetArgs),
+    /// Shows all that is known of one object
+    Describe(DescribeArgs),
+    /// Makes declared objects as a file says
+    Apply(ApplyArgs),
+    /// Shows what `apply` would change
+    Diff(DiffArgs),
+    /// Deletes a declared object
+    Delete(DeleteArgs),
+    /// Sends nothing new to nodes
+    Cordon(CordonArgs),
+    /// Takes nodes back into service
+    Uncordon(UncordonArgs),
+    /// Takes nodes out of service without losing a request
+    Drain(DrainArgs),
+    /// Shows what happened
+    Events(EventsArgs),
+    /// Deploys the code that chooses where requests go
+    #[command(subcommand)]
+    Strategy(StrategyCommand),
+    /// Makes, lists and revokes tokens with which hosts join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Shows the coordinators: who leads, who votes, who is missing
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Lists the meshes this operator knows, and chooses one
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Prints the completion script of a shell
+    Completion(CompletionArgs),
+    /// Prints the manual, or writes one page a command
+    Man(ManArgs),
+    /// Prints the version
+    Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_parse_as_people_type_them() {
+        let check = |line: &str, legal: bool| match parse(line) {
+            Ok(_) => assert!(legal, "{line} was accepted"),
+            Err(error) => assert!(!legal, "{line}: {error}"),
+        };
+        check("mesh up -o json", true);
+        check("mesh up --engine node-5=llamacpp,http://127.0.0.1:9000", true);
+        check("mesh up --engine node-5", false);
+        check("mesh up node-7", true);
+        check("mesh down node-7", true);
+        check("mesh down --keep", true);
+        check("mesh get nodes", true);
+        check("mesh get nodes node-7 -o yaml", true);
+        check("mesh get pods", false);
+        check("mesh get nodes -l gpu=h100 --sort-by name --no-headers", true);
+        check("mesh drain node-7", true);
+        check("mesh drain node-6 node-7 --deadline 5m --reason disk --force --no-wait", true);
+        check("mesh drain status node-7", true);
+        check("mesh drain cancel node-7", true);
+        check("mesh drain", false);
+        check("mesh cordon node-7 --reason disk", true);
+        check("mesh cordon", false);
+        check("mesh uncordon node-7", true);
+        check("mesh apply -f pool.yaml --wait", true);
+        check("mesh apply", false);
+        check("mesh delete node node-7 --yes", true);
+        check("mesh strategy deploy hybrid.wasm --now", true);
+        check("mesh strategy rollback", true);
+        check("mesh token create --role gpu --ttl 15m", true);
+        check("mesh events -f", true);
+        check("mesh cluster status", true);
+        check("mesh completion bash", true);
+        check("mesh top", false);
+        check("mesh", false);
+    }
+
+    #[test]
+    fn help_is_as_it_was() {
+        let mut command = Cli::command().term_width(100);
+        insta::assert_snapshot!("help", command.render_long_help());
+        let drain = command.find_subcommand_mut("drain").unwrap();
+        insta::assert_snapshot!("help-drain", drain.render_long_help());
+    }
+}

@@ -1,0 +1,107 @@
+//! `mesh cluster status`.
+
+use clap::Subcommand;
+use mesh_proto::v1::{self, fleet_client::FleetClient};
+use serde_json::json;
+
+use super::Cx;
+use crate::{
+    Exit, Result,
+    human::{self, duration},
+    items::SCHEMA,
+    output::Table,
+};
+
+/// A voter that was not heard for this long counts as missing: two election timeouts.
+const MISSING_MS: u64 = 4_000;
+
+/// What `mesh cluster` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Shows who leads, who votes and who is missing; exit 5 without quorum
+    Status,
+}
+
+pub(crate) async fn run(cx: &Cx, command: ClusterCommand) -> Result {
+    match command {
+        ClusterCommand::Status => status(cx).await,
+    }
+}
+
+async fn status(cx: &Cx) -> Result {
+    let session = cx.session().await?;
+    let it = session
+        .ask("cannot get the status of the cluster", async |channel| {
+            FleetClient::new(channel).cluster(v1::ClusterRequest {}).await
+        })
+        .await?;
+    if cx.out.is_for_people() {
+        let leader = it.leader.clone().unwrap_or_else(|| "none known".to_owned());
+        cx.out.line(&format!("Mesh       {}", it.mesh))?;
+        cx.out.line(&format!(
+            "Quorum     {}",
+            if it.quorum { "yes" } else { "NO: writes are refused, nodes keep serving" }
+        ))?;
+        cx.out.line(&format!("Leader     {leader} (term {})", it.term))?;
+        cx.out.line(&format!("Revision   {}", it.revision))?;
+        cx.out.line(&format!("Answered   {}", it.node))?;
+        cx.out.line("")?;
+        cx.out.table(&voters(&it))?;
+    } else {
+        cx.out.value(&json!({
+            "schema": SCHEMA,
+            "mesh": it.mesh,
+            "lineage": it.lineage,
+            "term": it.term,
+            "leader": it.leader,
+            "quorum": it.quorum,
+            "revision": it.revision,
+            "answered_by": it.node,
+            "initialized": it.initialized,
+            "voters": it.voters.iter().map(|voter| json!({
+                "node": voter.node,
+                "id": voter.id,
+                "heard_s": voter.heard_ms.map(|ms| std::time::Duration::from_millis(ms).as_secs_f64()),
+                "missing": is_missing(&it, voter),
+            })).collect::<Vec<_>>(),
+        }))?;
+    }
+    Ok(if it.quorum { Exit::Done } else { Exit::Unreachable })
+}
+
+fn is_missing(it: &v1::ClusterResponse, voter: &v1::Voter) -> bool {
+    voter.node != it.node && voter.heard_ms.is_none_or(|ms| ms > MISSING_MS)
+}
+
+fn voters(it: &v1::ClusterResponse) -> Table {
+    let mut table = Table::new(&["VOTER", "ID", "STATE", "HEARD"]);
+    for voter in &it.voters {
+        let state = match (it.leader.as_ref() == Some(&voter.node), is_missing(it, voter)) {
+            (true, _) => "leader",
+            (false, true) => "missing",
+            (false, false) => "follower",
+        };
+        let heard =
+            if voter.node == it.node { "itself".to_owned() } else { human::or_dash(voter.heard_ms.map(duration)) };
+        table.row(vec![voter.node.clone(), voter.id.to_string(), state.to_owned(), heard]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_voters_are_seen() {
+        let voter = |node: &str, id, heard_ms| v1::Voter { node: node.into(), id, heard_ms };
+        let it = v1::ClusterResponse {
+            node: "node-1".into(),
+            leader: Some("node-1".into()),
+            voters: vec![voter("node-1", 1, None), voter("node-2", 2, Some(120)), voter("node-3", 3, Some(60_000))],
+            ..Default::default()
+        };
+        let text = voters(&it).render(false, false, false);
+        assert_eq!(text, "node-1   1   leader     itself\nnode-2   2   follower   120ms\nnode-3   3   missing    1m\n");
+    }
+}

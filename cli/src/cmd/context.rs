@@ -1,0 +1,79 @@
+//! `mesh context ls|use`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::Cx;
+use crate::{
+    Exit, Failure, Result,
+    context::LOCAL,
+    items::SCHEMA,
+    output::{Format, Table},
+};
+
+/// What `mesh context` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextCommand {
+    /// Lists the contexts; the one in use has a star
+    Ls,
+    /// Chooses the context that is used when none is named and no local mesh runs
+    Use {
+        /// Its name
+        name: String,
+    },
+}
+
+pub(crate) fn run(cx: &Cx, command: ContextCommand) -> Result {
+    match command {
+        ContextCommand::Ls => ls(cx),
+        ContextCommand::Use { name } => choose(cx, name),
+    }
+}
+
+fn ls(cx: &Cx) -> Result {
+    let (contexts, current) = (cx.dirs.contexts()?, cx.dirs.current()?);
+    if cx.out.format == Format::Name {
+        contexts.keys().try_for_each(|name| cx.out.line(name))?;
+    } else if cx.out.is_for_people() {
+        let mut table = Table::new(&["CURRENT", "NAME", "MESH", "ENDPOINTS", "ROUTERS"]).wide(&["CREDENTIALS"]);
+        for (name, it) in &contexts {
+            let star = if current.as_ref() == Some(name) { "*" } else { "" };
+            let count = it.endpoints.len().to_string();
+            let credentials = it.identity_dir.display().to_string();
+            table.row(vec![star.into(), name.clone(), it.mesh.to_string(), count, it.routers.join(","), credentials]);
+        }
+        cx.out.table(&table)?;
+    } else {
+        let items: Vec<_> = contexts
+            .iter()
+            .map(|(name, it)| json!({ "name": name, "current": current.as_ref() == Some(name), "context": it }))
+            .collect();
+        cx.out.value(&json!({ "schema": SCHEMA, "items": items }))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn choose(cx: &Cx, name: String) -> Result {
+    let is_local = cx.dirs.current()?.as_deref() == Some(LOCAL);
+    cx.dirs.context(Some(&name))?;
+    if name == LOCAL {
+        cx.out.say("the local mesh is used whenever it is there: nothing to change");
+        return Ok(Exit::Done);
+    }
+    let mut config = cx.dirs.config()?;
+    config.current = Some(name.clone());
+    let path = cx.dirs.config_file();
+    let wrong = |why: String| {
+        Failure::new(Exit::Failed, "cannot write the configuration").at(path.display().to_string()).why(why)
+    };
+    let text = toml::to_string(&config).map_err(|error| wrong(error.to_string()))?;
+    mesh_proto::files::create_private_dir(&cx.dirs.config).map_err(|error| wrong(error.to_string()))?;
+    mesh_proto::files::write_private(&path, text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    cx.out.say(&format!("context {name} is used from now on"));
+    if is_local {
+        cx.out.say(&format!(
+            "while the local mesh is there it is found first: mesh --context {name} COMMAND, or mesh down"
+        ));
+    }
+    Ok(Exit::Done)
+}
