@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use mesh_tests::{Mesh, load::Load, until};
-use rustix::process::Signal;
 
 /// Writes a label and gives the exit code.
 fn label(mesh: &Mesh, value: &str) -> mesh_tests::Ran {
@@ -28,24 +27,29 @@ fn coordinators_go_and_requests_do_not_notice() {
     assert_eq!(step(&mesh), "s2");
 
     mesh.run(&["down", "node-3"]).ok();
-    label(&mesh, "s3").exits(5).says(&["node-2", "node-3"]);
+    // Just after the loss the leader may have taken the write: then the answer says that its outcome is unknown.
+    let early = label(&mesh, "early").exits(5).says(&["node-2", "node-3"]);
+    let unknown = early.stderr.contains("unknown");
+    until("the leader knows that it has no quorum", Duration::from_secs(10), || {
+        mesh.run(&["cluster", "status"])
+            .stdout
+            .lines()
+            .any(|it| it.starts_with("Quorum") && !it.contains("yes"))
+            .then_some(())
+    });
+    let refused = label(&mesh, "refused").exits(5).says(&["node-2", "node-3"]);
+    assert!(!refused.stderr.contains("unknown"), "{}", refused.stderr);
 
     mesh.run(&["down", "node-1"]).ok();
-    label(&mesh, "s4").exits(5);
+    label(&mesh, "nobody").exits(5);
     let asked = mesh.run(&["get", "nodes", "-o", "json"]).ok();
     assert_eq!(asked.json()["items"].as_array().unwrap().len(), 7, "any agent of the context answers");
     assert!(asked.stderr.contains("warning"), "the age is said: {}", asked.stderr);
 
     // An agent that is killed comes back and serves what it had.
-    let before = mesh.pid("node-5", "agentd");
-    mesh.signal("node-5", "agentd", Signal::KILL);
-    until("the supervisor starts the agent again", Duration::from_secs(10), || {
-        (mesh.pid("node-5", "agentd") != before).then_some(())
-    });
+    mesh.kill("node-5", "agentd");
     mesh.run(&["get", "nodes"]).ok();
-    let routed = mesh.pid("node-4", "agentd");
-    mesh.signal("node-4", "agentd", Signal::KILL);
-    until("the router's agent is back", Duration::from_secs(10), || (mesh.pid("node-4", "agentd") != routed).then_some(()));
+    mesh.kill("node-4", "agentd");
 
     for node in ["node-1", "node-2", "node-3"] {
         mesh.run(&["up", node]).ok();
@@ -54,9 +58,10 @@ fn coordinators_go_and_requests_do_not_notice() {
         let nodes = mesh.nodes();
         nodes.iter().all(|it| it["status"]["phase"] == "Ready").then_some(())
     });
-    assert_eq!(step(&mesh), "s2", "every acknowledged write is there, and no refused one");
-    label(&mesh, "s5").ok();
-    assert_eq!(step(&mesh), "s5");
+    let found = step(&mesh);
+    assert!(found == "s2" || (unknown && found == "early"), "acknowledged is s2, unknown {unknown}, found {found}");
+    label(&mesh, "s3").ok();
+    assert_eq!(step(&mesh), "s3");
     load.finish().assert_lossless(20);
 }
 
@@ -65,18 +70,22 @@ fn a_killed_coordinator_and_a_killed_router_come_back() {
     let mesh = Mesh::start(&[]);
     label(&mesh, "s1").ok();
     for node in ["node-1", "node-2", "node-3"] {
-        mesh.signal(node, "agentd", Signal::KILL);
+        mesh.signal(node, "agentd", rustix::process::Signal::KILL);
     }
     until("writes go on after a power cut of all coordinators", Duration::from_secs(20), || {
         (label(&mesh, "s2").code == 0).then_some(())
     });
     assert_eq!(step(&mesh), "s2");
-    let before = mesh.pid("node-4", "routerd");
-    mesh.signal("node-4", "routerd", Signal::KILL);
-    until("the router is back", Duration::from_secs(10), || (mesh.pid("node-4", "routerd") != before).then_some(()));
+    mesh.kill("node-4", "routerd");
     until("and serves", Duration::from_secs(10), || {
         let url = format!("{}/readyz", mesh.router());
-        std::process::Command::new("curl").args(["-sf", "-m", "1", &url]).output().unwrap().status.success().then_some(())
+        std::process::Command::new("curl")
+            .args(["-sf", "-m", "1", &url])
+            .output()
+            .unwrap()
+            .status
+            .success()
+            .then_some(())
     });
     let load = Load::start(mesh.router(), &mesh.model(), 5, 4);
     std::thread::sleep(Duration::from_millis(300));

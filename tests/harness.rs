@@ -1,5 +1,11 @@
 //! A real local mesh for one test: the installed binaries, their own state directory, gone at the end.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, clippy::disallowed_methods, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -119,12 +125,27 @@ impl Mesh {
         models["data"][0]["id"].as_str().unwrap().to_owned()
     }
 
-    /// The process id of one of a node's processes: `agentd`, `routerd`, `supervise` or an engine.
+    /// The process id of one of a node's processes: `agentd`, `routerd`, `supervise` or an engine; `None` while the
+    /// supervisor is about to start it.
+    #[must_use]
+    pub fn running(&self, node: &str, process: &str) -> Option<rustix::process::Pid> {
+        let path = self.node_dir(node).join("run").join(format!("{process}.pid"));
+        rustix::process::Pid::from_raw(std::fs::read_to_string(path).ok()?.trim().parse().ok()?)
+    }
+
+    /// The process id of a process that runs.
     #[must_use]
     pub fn pid(&self, node: &str, process: &str) -> rustix::process::Pid {
-        let path = self.node_dir(node).join("run").join(format!("{process}.pid"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        rustix::process::Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+        self.running(node, process).unwrap_or_else(|| panic!("{process} of {node} does not run"))
+    }
+
+    /// Kills a process with -9 and waits until its supervisor has started it again.
+    pub fn kill(&self, node: &str, process: &str) {
+        let before = self.pid(node, process);
+        self.signal(node, process, rustix::process::Signal::KILL);
+        until(&format!("{process} of {node} is back"), Duration::from_secs(10), || {
+            self.running(node, process).filter(|pid| *pid != before)
+        });
     }
 
     /// Sends a signal to one of a node's processes.
@@ -200,7 +221,8 @@ pub fn post(url: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
 pub fn metric(url: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let text = text(url);
     let lines = text.lines().filter(|line| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|it| line.contains(it))
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && labels.iter().all(|it| line.contains(it))
     });
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).reduce(|a, b| a + b)
 }

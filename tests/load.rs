@@ -58,7 +58,8 @@ impl Load {
                 runtime.spawn(async move {
                     let mut totals = Totals::default();
                     while !stop.load(Ordering::Relaxed) {
-                        let (end, reason) = stream(&http, &Wanted { router: &router, model: &model, tokens }, &running).await;
+                        let (end, reason) =
+                            stream(&http, &Wanted { router: &router, model: &model, tokens }, &running).await;
                         totals.count(end, reason);
                     }
                     totals

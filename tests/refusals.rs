@@ -47,8 +47,9 @@ fn manifests(mesh: &Mesh, here: &Path) {
     mesh.run(&["apply", "-f", &unknown]).exits(3).says(&["unknown.yaml", "lables", "labels"]);
     let twice = write(here, "twice.yaml", "kind: node\nname: node-6\nname: node-7\nspec: {}\n");
     mesh.run(&["apply", "-f", &twice]).exits(3).says(&["twice.yaml"]);
-    let stale = write(here, "stale.yaml", "kind: node\nname: node-6\nrevision: 1\nspec:\n  labels: {a: b}\n");
-    let fresh = write(here, "fresh.yaml", "kind: policy\nname: mesh\nspec: {require_reason: false}\n");
+    let stale = write(here, "stale.yaml", "kind: policy\nname: mesh\nrevision: 1\nspec: {require_reason: true}\n");
+    let fresh =
+        write(here, "fresh.yaml", format!("kind: policy\nname: mesh\nspec: {{trusted_keys: [{}]}}\n", "a1".repeat(32)));
     mesh.run(&["apply", "-f", &fresh]).ok();
     mesh.run(&["apply", "-f", &stale]).exits(7).says(&["revision"]);
     mesh.run(&["apply", "-f", "absent.yaml"]).exits(3).says(&["absent.yaml"]);

@@ -35,23 +35,15 @@ fn dependencies_point_down() {
         for name in dependencies.keys().filter(|it| it.starts_with("mesh-")) {
             assert!(allowed.contains(&name.as_str()), "`{folder}` must not use `{name}`");
         }
-        assert_eq!(
-            manifest["lints"]["workspace"],
-            toml::Value::Boolean(true),
-            "`{folder}` skips the workspace lints"
-        );
+        assert_eq!(manifest["lints"]["workspace"], toml::Value::Boolean(true), "`{folder}` skips the workspace lints");
     }
 }
 
 #[test]
 fn every_member_has_a_layer() {
     let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    let members: BTreeSet<String> = manifest["workspace"]["members"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it.as_str().unwrap().to_owned())
-        .collect();
+    let members: BTreeSet<String> =
+        manifest["workspace"]["members"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect();
     let layers: BTreeSet<String> = LAYERS.iter().map(|(folder, _)| (*folder).to_owned()).collect();
     assert_eq!(members, layers);
 }

@@ -106,7 +106,9 @@ impl Config {
         }
         match (self.voter, &self.issuer_dir) {
             (Some(0), _) => refuse("voter", "raft ids begin at 1".to_owned()),
-            (Some(_), None) => refuse("issuer_dir", "a coordinator issues certificates and needs its intermediate".to_owned()),
+            (Some(_), None) => {
+                refuse("issuer_dir", "a coordinator issues certificates and needs its intermediate".to_owned())
+            }
             (None, Some(_)) => refuse("voter", "only a coordinator has an issuer_dir, and it has a raft id".to_owned()),
             (Some(_), Some(_)) | (None, None) => Ok(()),
         }
@@ -150,7 +152,10 @@ mod tests {
                 Err(error) => error.to_string(),
                 Ok(config) => config.check().map_or_else(|error| error.to_string(), |()| String::new()),
             };
-            assert!(if expected.is_empty() { found.is_empty() } else { found.contains(expected) }, "{found} lacks {expected}");
+            assert!(
+                if expected.is_empty() { found.is_empty() } else { found.contains(expected) },
+                "{found} lacks {expected}"
+            );
         };
         check("", "", "");
         check("node = \"node-4\"", "node = \"Node 4\"", "a node name");

@@ -115,7 +115,14 @@ impl Desired {
             Source::Followed(following) => following.store(),
         };
         let first = config.coordinators.as_slice().into();
-        Self { mesh: config.mesh.clone(), node: config.node.clone(), first, store, source, opened: watch::Sender::new(false) }
+        Self {
+            mesh: config.mesh.clone(),
+            node: config.node.clone(),
+            first,
+            store,
+            source,
+            opened: watch::Sender::new(false),
+        }
     }
 
     /// The mesh.
@@ -206,8 +213,13 @@ impl Desired {
     /// [`WriteError`]; only `OutcomeUnknown` leaves open whether it was done.
     pub async fn propose(&self, command: Command, until: Instant) -> Result<Outcome, WriteError> {
         let Source::Raft(raft) = &self.source else {
-            let coordinators: Vec<String> = self.coordinators().iter().map(|it| format!("{} ({})", it.node, it.api)).collect();
-            return Err(WriteError::NotReady(format!("{} is no coordinator: ask {}", self.node, coordinators.join(" or "))));
+            let coordinators: Vec<String> =
+                self.coordinators().iter().map(|it| format!("{} ({})", it.node, it.api)).collect();
+            return Err(WriteError::NotReady(format!(
+                "{} is no coordinator: ask {}",
+                self.node,
+                coordinators.join(" or ")
+            )));
         };
         Ok(raft.propose_until(command, until).await?)
     }

@@ -99,7 +99,8 @@ impl Following {
 
     async fn latest_revision(&self, coordinator: &Coordinator) -> Result<Revision, tonic::Status> {
         let mut client = self.client(coordinator);
-        let request = v1::ListRequest { kind: "policy".to_owned(), names: Vec::new(), mode: v1::ReadMode::Latest.into() };
+        let request =
+            v1::ListRequest { kind: "policy".to_owned(), names: Vec::new(), mode: v1::ReadMode::Latest.into() };
         let answer = client.list(request).await?.into_inner();
         let freshness = answer.freshness.ok_or_else(|| tonic::Status::internal("an answer without its freshness"))?;
         Ok(Revision(freshness.revision))
@@ -117,7 +118,8 @@ impl Following {
 
     fn client(&self, coordinator: &Coordinator) -> ObjectsClient<tonic::transport::Channel> {
         let expect = Principal::node(&self.mesh, &coordinator.node);
-        ObjectsClient::new(client::channel(&self.identity, coordinator.api, expect)).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        ObjectsClient::new(client::channel(&self.identity, coordinator.api, expect))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 }
 
@@ -154,7 +156,13 @@ impl Choice {
 ///
 /// # Errors
 /// When the replica's cache cannot be written.
-pub async fn run(following: Following, mut replica: Replica, node: NodeName, first: Vec<Coordinator>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    following: Following,
+    mut replica: Replica,
+    node: NodeName,
+    first: Vec<Coordinator>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let mut choice = Choice { node, first, failures: 0 };
     let store = replica.store();
     while !stop.is_cancelled() {
@@ -259,7 +267,9 @@ fn decode(event: Event, base: &mut BytesMut) -> anyhow::Result<Option<Taken>> {
             changes: batch.commands.iter().map(change).collect::<anyhow::Result<_>>()?,
             digest: digest(&batch.digest)?,
         },
-        Event::Progress(it) => FollowEvent::Progress { revision: Revision(it.revision), leader_age_ms: it.leader_age_ms },
+        Event::Progress(it) => {
+            FollowEvent::Progress { revision: Revision(it.revision), leader_age_ms: it.leader_age_ms }
+        }
         Event::Move(_) => return Ok(Some(Taken::Move)),
     })))
 }
@@ -314,7 +324,8 @@ mod tests {
     #[test]
     fn pauses_grow_and_stay_bounded() {
         let store = Store::new(Lineage(1));
-        let pause = |failures| Choice { node: "gpu-1".parse().unwrap(), first: vec![coordinator(1)], failures }.pause(&store);
+        let pause =
+            |failures| Choice { node: "gpu-1".parse().unwrap(), first: vec![coordinator(1)], failures }.pause(&store);
         assert_eq!(pause(0), Duration::ZERO);
         assert!(pause(1) < Duration::from_millis(200));
         assert!(pause(1000) < Duration::from_secs(5) && pause(1000) >= Duration::from_millis(1600));
@@ -329,7 +340,8 @@ mod tests {
             panic!("the last piece makes the base");
         };
         assert_eq!((&whole[..], base.len()), (&b"abc"[..], 0));
-        let changes = |commands: Vec<Bytes>, digest: Bytes| Event::Changes(v1::Changes { from: 1, to: 1, commands, digest });
+        let changes =
+            |commands: Vec<Bytes>, digest: Bytes| Event::Changes(v1::Changes { from: 1, to: 1, commands, digest });
         assert!(decode(changes(Vec::new(), Bytes::new()), &mut base).is_ok());
         assert!(decode(changes(Vec::new(), Bytes::from_static(b"short")), &mut base).is_err());
         assert!(decode(changes(vec![Bytes::from_static(b"nonsense")], Bytes::new()), &mut base).is_err());

@@ -132,7 +132,12 @@ async fn wait(desired: &Desired, shutdown: &Shutdown) -> Option<Failure> {
     }
 }
 
-async fn open_desired(config: &Config, identity: &Identity, tasks: &Tasks, closed: &CancellationToken) -> anyhow::Result<Desired> {
+async fn open_desired(
+    config: &Config,
+    identity: &Identity,
+    tasks: &Tasks,
+    closed: &CancellationToken,
+) -> anyhow::Result<Desired> {
     if let Some(voter) = config.voter {
         let raft = RaftConfig {
             dir: config.state_dir.join("raft"),
@@ -154,14 +159,20 @@ async fn open_desired(config: &Config, identity: &Identity, tasks: &Tasks, close
     }
     let replica = Replica::open(&config.state_dir.join("replica"), config.mesh.as_str()).context("open the replica")?;
     let following = Following::new(identity.clone(), config.mesh.clone(), &replica);
-    let follow = follow::run(following.clone(), replica, config.node.clone(), config.coordinators.clone(), closed.clone());
+    let follow =
+        follow::run(following.clone(), replica, config.node.clone(), config.coordinators.clone(), closed.clone());
     tasks.spawn("follow", follow);
     let desired = Desired::new(config, Source::Followed(following));
     desired.open();
     Ok(desired)
 }
 
-async fn open_gossip(config: &Config, desired: &Desired, registry: &Registry, tasks: &Tasks) -> anyhow::Result<GossipHandle> {
+async fn open_gossip(
+    config: &Config,
+    desired: &Desired,
+    registry: &Registry,
+    tasks: &Tasks,
+) -> anyhow::Result<GossipHandle> {
     let keys = KeyRing::load(&config.state_dir.join(GOSSIP_KEYS)).context("load the gossip keys")?;
     let first = GossipState { version: VERSION.to_owned(), api: config.listen, verified: false, applied: Revision(0) };
     let gossip = GossipConfig {
@@ -201,18 +212,19 @@ fn open_observe(
     };
     let (identity, mesh) = (identity.clone(), config.mesh.clone());
     let dial: observe::Dial = Arc::new(move |node, api| client::channel(&identity, api, Principal::node(&mesh, node)));
-    let inputs = observe::Inputs {
-        store: desired.watch(),
-        local,
-        gossip: gossip.clone(),
-        dial: desired.raft().map(|_| dial),
-    };
+    let inputs =
+        observe::Inputs { store: desired.watch(), local, gossip: gossip.clone(), dial: desired.raft().map(|_| dial) };
     let metrics = ObserveMetrics::register(registry).context("register the observer's metrics")?;
     Ok(observe::start(observe, inputs, metrics, tasks))
 }
 
 /// Starts what keeps identities alive: renewal of this node's and its router's, revocation of others'.
-fn open_identity(config: &Config, identity: &Identity, desired: &Desired, tasks: &Tasks) -> anyhow::Result<JoinService> {
+fn open_identity(
+    config: &Config,
+    identity: &Identity,
+    desired: &Desired,
+    tasks: &Tasks,
+) -> anyhow::Result<JoinService> {
     let life = Duration::from_secs(config.leaf_ttl_s);
     let load = |dir| Issuing::load(dir, &config.mesh, life).map(Arc::new).context("load the issuer");
     let issuing = config.issuer_dir.as_deref().map(load).transpose()?;

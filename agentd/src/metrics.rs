@@ -27,8 +27,18 @@ impl AgentMetrics {
     ///
     /// # Errors
     /// None that can happen: the description is a constant.
-    pub fn new(desired: Desired, identity: Identity, blobs: Blobs, observed: watch::Receiver<std::sync::Arc<Observed>>) -> prometheus::Result<Self> {
-        let desc = Desc::new("agentd_nodes".to_owned(), "Nodes by phase, as this node sees them.".to_owned(), vec!["phase".to_owned()], HashMap::new())?;
+    pub fn new(
+        desired: Desired,
+        identity: Identity,
+        blobs: Blobs,
+        observed: watch::Receiver<std::sync::Arc<Observed>>,
+    ) -> prometheus::Result<Self> {
+        let desc = Desc::new(
+            "agentd_nodes".to_owned(),
+            "Nodes by phase, as this node sees them.".to_owned(),
+            vec!["phase".to_owned()],
+            HashMap::new(),
+        )?;
         Ok(Self { desired, identity, blobs, observed, desc })
     }
 
@@ -41,7 +51,11 @@ impl AgentMetrics {
             ("agentd_certificate_seconds_left", "Life left of this node's certificate.", self.seconds_left()),
         ];
         if let Some(age_ms) = self.desired.leader_age_ms() {
-            found.push(("agentd_leader_age_seconds", "Time since this node last knew of a leader.", float(age_ms) / 1000.0));
+            found.push((
+                "agentd_leader_age_seconds",
+                "Time since this node last knew of a leader.",
+                float(age_ms) / 1000.0,
+            ));
         }
         if let Ok(stored) = self.blobs.list() {
             let bytes = stored.iter().map(|it| it.size_bytes).sum();
@@ -51,7 +65,11 @@ impl AgentMetrics {
             let status = raft.status().borrow().clone();
             found.push(("agentd_raft_leader", "1 on the leader.", f64::from(u8::from(status.is_leader()))));
             found.push(("agentd_raft_term", "Raft term.", float(status.term)));
-            found.push(("agentd_raft_missing_voters", "Coordinators that are not reached, while no leader is confirmed.", float(status.missing.len() as u64)));
+            found.push((
+                "agentd_raft_missing_voters",
+                "Coordinators that are not reached, while no leader is confirmed.",
+                float(status.missing.len() as u64),
+            ));
             if let Some(index) = status.applied_index {
                 found.push(("agentd_raft_applied_index", "Last applied position of the log.", float(index)));
             }
@@ -68,7 +86,15 @@ impl AgentMetrics {
         let opts = Opts::new("agentd_nodes", "Nodes by phase, as this node sees them.");
         let gauge = GaugeVec::new(opts, &["phase"]).ok()?;
         let observed = std::sync::Arc::clone(&self.observed.borrow());
-        for phase in [Phase::Joining, Phase::Verifying, Phase::Ready, Phase::Cordoned, Phase::Draining, Phase::Drained, Phase::Lost] {
+        for phase in [
+            Phase::Joining,
+            Phase::Verifying,
+            Phase::Ready,
+            Phase::Cordoned,
+            Phase::Draining,
+            Phase::Drained,
+            Phase::Lost,
+        ] {
             let count = observed.nodes.values().filter(|it| it.phase == phase).count() as u64;
             gauge.with_label_values(&[phase.to_string().as_str()]).set(float(count));
         }

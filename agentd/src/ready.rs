@@ -27,7 +27,10 @@ impl Readiness {
     /// # Errors
     /// The reasons why not.
     pub fn check(&self) -> Result<(), Vec<String>> {
-        let reasons: Vec<String> = [self.store(), self.leader(), self.replica(), self.gossip(), self.certificate()].into_iter().flatten().collect();
+        let reasons: Vec<String> = [self.store(), self.leader(), self.replica(), self.gossip(), self.certificate()]
+            .into_iter()
+            .flatten()
+            .collect();
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
@@ -39,7 +42,9 @@ impl Readiness {
     fn leader(&self) -> Option<String> {
         match self.desired.leader_age_ms() {
             None => Some("no leader was heard of since the start".to_owned()),
-            Some(age_ms) if age_ms > LEADER_AGE_MAX_MS => Some(format!("no leader was heard of for {} s", age_ms / 1000)),
+            Some(age_ms) if age_ms > LEADER_AGE_MAX_MS => {
+                Some(format!("no leader was heard of for {} s", age_ms / 1000))
+            }
             Some(_) => None,
         }
     }

@@ -274,10 +274,14 @@ impl fmt::Display for Principal {
 impl FromStr for Principal {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let form = || IdError::Form { what: "spiffe://MESH/{node|router|operator}/NAME", text: text.chars().take(160).collect() };
+        let form = || IdError::Form {
+            what: "spiffe://MESH/{node|router|operator}/NAME",
+            text: text.chars().take(160).collect(),
+        };
         let path = text.strip_prefix("spiffe://").ok_or_else(form)?;
         let mut parts = path.split('/');
-        let (Some(mesh), Some(kind), Some(name), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(mesh), Some(kind), Some(name), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(form());
         };
         let kind = match kind {

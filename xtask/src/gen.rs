@@ -55,7 +55,8 @@ fn take(made: &Path, target: &Path, check: bool) -> Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(made).context("list what was generated")? {
         let entry = entry.context("list what was generated")?;
-        let (bytes, path) = (fs::read(entry.path()).context("read what was generated")?, target.join(entry.file_name()));
+        let (bytes, path) =
+            (fs::read(entry.path()).context("read what was generated")?, target.join(entry.file_name()));
         names.push(entry.file_name());
         if !check {
             fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;

@@ -6,6 +6,7 @@ mod r#gen;
 mod shell;
 mod test;
 mod up;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,12 @@ enum Command {
         #[arg(long, default_value = "dist")]
         out: PathBuf,
     },
+    /// Rebuilds the example strategy's module.
+    Wasm {
+        /// Changes nothing, and fails when the committed module is not what the source gives.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measures what docs/numbers.md publishes.
     Bench(bench::Args),
 }
@@ -56,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => test::ci(),
         Command::Gen { check } => r#gen::run(check),
         Command::Dist { key, out } => dist::run(key, &out),
+        Command::Wasm { check } => wasm::run(check),
         Command::Bench(args) => bench::run(&args),
     }
 }

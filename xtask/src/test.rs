@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     r#gen, root,
     shell::{self, PROFILE, cargo},
+    wasm,
 };
 
 /// Runs every test, or those whose name holds `filter`.
@@ -32,6 +33,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
 pub(crate) fn ci() -> Result<()> {
     shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     r#gen::run(true)?;
+    wasm::run(true)?;
     run(None)?;
     shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--profile", PROFILE, "--", "-D", "warnings"]))
 }

@@ -37,7 +37,11 @@ fn of_raft(raft: &RaftHandle) -> v1::ClusterResponse {
 }
 
 fn of_follower(desired: &Desired) -> v1::ClusterResponse {
-    let voters = desired.coordinators().into_iter().map(|it| v1::Voter { node: it.node.to_string(), id: it.voter, heard_ms: None });
+    let voters = desired.coordinators().into_iter().map(|it| v1::Voter {
+        node: it.node.to_string(),
+        id: it.voter,
+        heard_ms: None,
+    });
     let quorum = desired.leader_age_ms().is_some_and(|age| age <= LEADER_AGE_MAX_MS);
     v1::ClusterResponse { voters: voters.collect(), quorum, ..Default::default() }
 }

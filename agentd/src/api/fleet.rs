@@ -140,12 +140,20 @@ impl Fleet for FleetApi {
 
     type WatchNodesStream = Boxed<v1::NodesResponse>;
 
-    async fn watch_nodes(&self, request: Request<v1::NodesRequest>) -> Result<Response<Self::WatchNodesStream>, Status> {
+    async fn watch_nodes(
+        &self,
+        request: Request<v1::NodesRequest>,
+    ) -> Result<Response<Self::WatchNodesStream>, Status> {
         let asked = request.into_inner();
         // Checked once with its mode; what follows is as new as what this agent has.
         let first = self.snapshot(&asked).await?;
         let following = v1::NodesRequest { names: asked.names, mode: v1::ReadMode::Any.into() };
-        let watching = Watching { api: self.clone(), store: self.desired.watch(), observed: self.observed.clone(), asked: following };
+        let watching = Watching {
+            api: self.clone(),
+            store: self.desired.watch(),
+            observed: self.observed.clone(),
+            asked: following,
+        };
         let rest = stream::unfold(watching, async |mut watching| {
             let next = watching.next().await?;
             Some((next, watching))
@@ -158,7 +166,12 @@ impl Fleet for FleetApi {
 
     async fn events(&self, request: Request<v1::EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
         let asked = request.into_inner();
-        let reading = Reading { events: self.events.clone(), last: self.events.subscribe(), after: asked.after, stop: self.stop.clone() };
+        let reading = Reading {
+            events: self.events.clone(),
+            last: self.events.subscribe(),
+            after: asked.after,
+            stop: self.stop.clone(),
+        };
         if !asked.follow {
             let events = self.events.after(asked.after).into_iter().map(|it| Ok(wire(it)));
             return Ok(Response::new(Box::pin(stream::iter(events))));
@@ -174,7 +187,10 @@ impl Fleet for FleetApi {
         Ok(Response::new(super::cluster::describe(&self.desired)))
     }
 
-    async fn initialize(&self, request: Request<v1::InitializeRequest>) -> Result<Response<v1::ClusterResponse>, Status> {
+    async fn initialize(
+        &self,
+        request: Request<v1::InitializeRequest>,
+    ) -> Result<Response<v1::ClusterResponse>, Status> {
         let caller = Caller::of(&request)?;
         self.initializer.initialize(&caller.id, request.into_inner()).await?;
         Ok(Response::new(super::cluster::describe(&self.desired)))

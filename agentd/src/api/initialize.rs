@@ -93,7 +93,8 @@ impl Initializer {
         if !elected {
             return Err(not_ready("the coordinators have not elected a leader yet: ask again"));
         }
-        let command = Command { id: self.request_id(), actor: caller.clone(), at: Timestamp(0), level: 1, reason: None, ops };
+        let command =
+            Command { id: self.request_id(), actor: caller.clone(), at: Timestamp(0), level: 1, reason: None, ops };
         let outcome = self.desired.propose(command, Instant::now() + WRITE_DEADLINE).await?;
         if matches!(outcome.first(), Outcome::Conflict { .. }) {
             return Err(already());
@@ -114,7 +115,10 @@ impl Initializer {
         for voter in &request.voters {
             let node: NodeName = voter.node.parse().map_err(invalid)?;
             let peer = Peer { name: node.to_string(), address: voter.api.clone() };
-            if voter.id == 0 || voter.api.parse::<std::net::SocketAddr>().is_err() || voters.insert(voter.id, peer).is_some() {
+            if voter.id == 0
+                || voter.api.parse::<std::net::SocketAddr>().is_err()
+                || voters.insert(voter.id, peer).is_some()
+            {
                 return Err(invalid(format!("voter {node}: ids are unique and at least 1, and `api` is IP:PORT")));
             }
         }
@@ -125,7 +129,10 @@ impl Initializer {
         let asked = Asked { by: caller, at: clock::now(), reason: None };
         let ops = request.objects.iter().map(|it| op(it, asked)).collect::<Result<Vec<_>, _>>()?;
         if ops.is_empty() || ops.len() > COMMAND_OPS_MAX {
-            return Err(invalid(format!("{} first objects: 1 to {COMMAND_OPS_MAX} are taken, apply the rest afterwards", ops.len())));
+            return Err(invalid(format!(
+                "{} first objects: 1 to {COMMAND_OPS_MAX} are taken, apply the rest afterwards",
+                ops.len()
+            )));
         }
         check_voters(&voters, &ops)?;
         Ok(Plan { voters, ops })
@@ -145,7 +152,10 @@ impl Initializer {
                     Err(_) => "does not answer".to_owned(),
                 };
                 if Instant::now() >= until {
-                    return Err(not_ready(format!("coordinator {} at {} cannot be reached, nothing was changed: {why}", voter.node, voter.api)));
+                    return Err(not_ready(format!(
+                        "coordinator {} at {} cannot be reached, nothing was changed: {why}",
+                        voter.node, voter.api
+                    )));
                 }
                 sleep(REACH_RETRY).await;
             }

@@ -24,14 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, interceptor::InterceptedService};
 
 use self::{
-    auth::Gate, blobs::BlobsApi, fleet::FleetApi, initialize::Initializer, objects::ObjectsApi, peers::Voters, writer::Writer,
+    auth::Gate, blobs::BlobsApi, fleet::FleetApi, initialize::Initializer, objects::ObjectsApi, peers::Voters,
+    writer::Writer,
 };
 use crate::{
-    blobs::fetch::Fetcher,
-    desired::Desired,
-    events::Events,
-    identity::JoinService,
-    observe::ObserveHandle,
+    blobs::fetch::Fetcher, desired::Desired, events::Events, identity::JoinService, observe::ObserveHandle,
     raft::RaftService,
 };
 

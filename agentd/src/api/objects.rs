@@ -111,7 +111,8 @@ impl Objects for ObjectsApi {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let caller = Caller::of(&request)?;
         let asked = request.into_inner();
-        let mut kinds = asked.kinds.iter().map(|it| it.parse::<Kind>().map_err(invalid)).collect::<Result<Vec<_>, _>>()?;
+        let mut kinds =
+            asked.kinds.iter().map(|it| it.parse::<Kind>().map_err(invalid)).collect::<Result<Vec<_>, _>>()?;
         if kinds.is_empty() {
             kinds = Kind::ALL.iter().copied().filter(|kind| caller.may_read(*kind).is_ok()).collect();
         }

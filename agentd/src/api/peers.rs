@@ -32,6 +32,11 @@ impl Interceptor for Voters {
             return Ok(request);
         }
         let who = id.map_or_else(|| "an anonymous caller".to_owned(), |it| it.to_string());
-        Err(refuse(Code::PermissionDenied, reason::DENIED, format!("denied: {who} is not the agent of a coordinator"), []))
+        Err(refuse(
+            Code::PermissionDenied,
+            reason::DENIED,
+            format!("denied: {who} is not the agent of a coordinator"),
+            [],
+        ))
     }
 }

@@ -14,7 +14,12 @@ use crate::{
 };
 
 /// A refusal with its reason and the facts of it.
-pub fn refuse<const N: usize>(code: Code, reason: &str, message: impl Into<String>, facts: [(&str, String); N]) -> Status {
+pub fn refuse<const N: usize>(
+    code: Code,
+    reason: &str,
+    message: impl Into<String>,
+    facts: [(&str, String); N],
+) -> Status {
     let facts: HashMap<String, String> = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, reason::DOMAIN, facts))
 }
@@ -42,7 +47,9 @@ impl From<LatestError> for Status {
     fn from(error: LatestError) -> Self {
         let message = error.to_string();
         match error {
-            LatestError::NoQuorum { missing: nodes } => refuse(Code::Unavailable, reason::NO_QUORUM, message, [missing(&nodes)]),
+            LatestError::NoQuorum { missing: nodes } => {
+                refuse(Code::Unavailable, reason::NO_QUORUM, message, [missing(&nodes)])
+            }
             LatestError::NotReady(_) => not_ready(message),
         }
     }
@@ -52,10 +59,15 @@ impl From<WriteError> for Status {
     fn from(error: WriteError) -> Self {
         let message = error.to_string();
         match error {
-            WriteError::NoQuorum { missing: nodes } => refuse(Code::Unavailable, reason::NO_QUORUM, message, [missing(&nodes)]),
-            WriteError::OutcomeUnknown { id, missing: nodes } => {
-                refuse(Code::DeadlineExceeded, reason::OUTCOME_UNKNOWN, message, [("request_id", id.to_string()), missing(&nodes)])
+            WriteError::NoQuorum { missing: nodes } => {
+                refuse(Code::Unavailable, reason::NO_QUORUM, message, [missing(&nodes)])
             }
+            WriteError::OutcomeUnknown { id, missing: nodes } => refuse(
+                Code::DeadlineExceeded,
+                reason::OUTCOME_UNKNOWN,
+                message,
+                [("request_id", id.to_string()), missing(&nodes)],
+            ),
             WriteError::NotReady(_) => not_ready(message),
         }
     }

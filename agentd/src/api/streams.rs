@@ -42,9 +42,15 @@ struct Watching {
 }
 
 /// The history of some kinds after a revision, gap free, with progress.
-pub(crate) fn watch(desired: Desired, kinds: Vec<Kind>, after: Revision, stop: CancellationToken) -> impl Stream<Item = Result<v1::WatchEvent, Status>> {
+pub(crate) fn watch(
+    desired: Desired,
+    kinds: Vec<Kind>,
+    after: Revision,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<v1::WatchEvent, Status>> {
     let store = desired.watch();
-    let watching = Watching { desired, store, kinds, cursor: after, pending: VecDeque::new(), first: true, ended: false, stop };
+    let watching =
+        Watching { desired, store, kinds, cursor: after, pending: VecDeque::new(), first: true, ended: false, stop };
     stream::unfold(watching, Watching::next)
 }
 
@@ -129,7 +135,11 @@ struct Following {
 }
 
 /// A follower's stream; when this coordinator stops it ends with the addresses of the others.
-pub(crate) fn follow(follow: Follow, others: Vec<String>, stop: CancellationToken) -> impl Stream<Item = Result<v1::FollowEvent, Status>> {
+pub(crate) fn follow(
+    follow: Follow,
+    others: Vec<String>,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<v1::FollowEvent, Status>> {
     let following = Following { follow, others, pending: VecDeque::new(), stop };
     stream::unfold(Some(following), async |following| {
         let mut following = following?;
@@ -157,7 +167,10 @@ fn encode(event: FollowEvent) -> VecDeque<v1::FollowEvent> {
         FollowEvent::Base(bytes) => chunks(&bytes).map(|it| wrap(follow_event::Event::Base(it))).collect(),
         FollowEvent::Changes { from, to, changes, digest } => {
             let digest = digest.map(|it| Bytes::copy_from_slice(&it.0)).unwrap_or_default();
-            batches(from.0, to.0, &changes, &digest).into_iter().map(|it| wrap(follow_event::Event::Changes(it))).collect()
+            batches(from.0, to.0, &changes, &digest)
+                .into_iter()
+                .map(|it| wrap(follow_event::Event::Changes(it)))
+                .collect()
         }
         FollowEvent::Progress { revision, leader_age_ms } => {
             let progress = v1::Progress { revision: revision.0, leader_age_ms };
@@ -208,7 +221,14 @@ mod tests {
     fn change(revision: u64, bytes: usize) -> Arc<Change> {
         let actor = Principal::node(&MeshName::new("lab").unwrap(), &NodeName::new("n").unwrap());
         let reason = Some("x".repeat(bytes));
-        Arc::new(Change { revision: Revision(revision), id: RequestId(1), actor, at: Timestamp(1), reason, edits: Vec::new() })
+        Arc::new(Change {
+            revision: Revision(revision),
+            id: RequestId(1),
+            actor,
+            at: Timestamp(1),
+            reason,
+            edits: Vec::new(),
+        })
     }
 
     #[test]

@@ -41,7 +41,10 @@ impl Write {
         let id = if dry_run && id.is_empty() { RequestId(0) } else { id.parse().map_err(invalid)? };
         let reason = Some(reason.trim().to_owned()).filter(|it| !it.is_empty());
         if reason.as_ref().is_some_and(|it| it.len() > mesh_core::store::REASON_BYTES_MAX) {
-            return Err(invalid(format!("the reason has more than {} bytes: shorten it", mesh_core::store::REASON_BYTES_MAX)));
+            return Err(invalid(format!(
+                "the reason has more than {} bytes: shorten it",
+                mesh_core::store::REASON_BYTES_MAX
+            )));
         }
         if reason.as_ref().is_some_and(|it| it.contains(char::is_control)) {
             return Err(invalid("the reason must be one line without control characters"));
@@ -123,7 +126,13 @@ impl Writer {
         Err(refuse(Code::Aborted, reason::CONFLICT, "the objects kept changing under this write: try again", []))
     }
 
-    async fn attempt(&self, caller: &Principal, write: &Write, attempt: u32, (plan, until): (Plan, Instant)) -> Result<Attempt, Status> {
+    async fn attempt(
+        &self,
+        caller: &Principal,
+        write: &Write,
+        attempt: u32,
+        (plan, until): (Plan, Instant),
+    ) -> Result<Attempt, Status> {
         for digest in &plan.blobs {
             self.blobs.ensure(*digest).await?;
         }
@@ -133,7 +142,9 @@ impl Writer {
             Outcome::Done { .. } | Outcome::Unchanged { .. } if matches!(outcome, Outcome::Repeated(_)) => {
                 Ok(Attempt::Answer(repeated(&self.desired.store(), write, &outcome)?))
             }
-            Outcome::Done { revision } | Outcome::Unchanged { revision } => Ok(Attempt::Answer(answer(&plan, *revision))),
+            Outcome::Done { revision } | Outcome::Unchanged { revision } => {
+                Ok(Attempt::Answer(answer(&plan, *revision)))
+            }
             Outcome::Conflict { key, .. } if !write.insists_on(key) => Ok(Attempt::Again),
             Outcome::Conflict { .. } | Outcome::Refused(_) | Outcome::Repeated(_) => {
                 Err(of_outcome(&outcome).unwrap_or_else(|| Status::internal("an outcome without an effect")))
@@ -142,7 +153,14 @@ impl Writer {
     }
 
     fn command(&self, caller: &Principal, write: &Write, attempt: u32, ops: Vec<mesh_core::store::Op>) -> Command {
-        Command { id: write.attempt_id(attempt), actor: caller.clone(), at: Timestamp(0), level: 1, reason: write.reason.clone(), ops }
+        Command {
+            id: write.attempt_id(attempt),
+            actor: caller.clone(),
+            at: Timestamp(0),
+            level: 1,
+            reason: write.reason.clone(),
+            ops,
+        }
     }
 }
 

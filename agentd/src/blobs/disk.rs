@@ -32,7 +32,9 @@ pub enum BlobError {
         found: Digest,
     },
     /// The store of blobs is full.
-    #[error("the blobs of this node have {total} bytes, at most {TOTAL_BYTES_MAX} are kept: remove strategies that are no longer needed")]
+    #[error(
+        "the blobs of this node have {total} bytes, at most {TOTAL_BYTES_MAX} are kept: remove strategies that are no longer needed"
+    )]
     Full {
         /// What is there, in bytes.
         total: u64,
@@ -208,7 +210,8 @@ impl Blobs {
             let entry = entry?;
             if let Some(digest) = digest_in(&entry.path()) {
                 let meta = entry.metadata()?;
-                let age = meta.modified().ok().and_then(|it| SystemTime::now().duration_since(it).ok()).unwrap_or_default();
+                let age =
+                    meta.modified().ok().and_then(|it| SystemTime::now().duration_since(it).ok()).unwrap_or_default();
                 found.push(Stored { digest, size_bytes: meta.len(), age });
             }
         }

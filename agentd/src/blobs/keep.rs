@@ -22,7 +22,8 @@ const GRACE: Duration = Duration::from_secs(3600);
 /// Every blob that desired state refers to.
 #[must_use]
 pub fn referenced(store: &Store) -> BTreeSet<Digest> {
-    let strategies = store.list(Kind::Strategy).filter_map(|it| parse::<StrategySpec>(&it.spec).ok()).map(|it| it.digest);
+    let strategies =
+        store.list(Kind::Strategy).filter_map(|it| parse::<StrategySpec>(&it.spec).ok()).map(|it| it.digest);
     let activations = store.list(Kind::Activation).filter_map(|it| parse::<ActivationSpec>(&it.spec).ok());
     let active = activations.flat_map(|it| [it.active.digest(), it.previous.digest()]).flatten();
     strategies.chain(active).collect()
@@ -66,7 +67,9 @@ fn forget(fetcher: &Fetcher, wanted: &BTreeSet<Digest>) {
     };
     for blob in stored.iter().filter(|it| it.age > GRACE && !wanted.contains(&it.digest)) {
         match fetcher.blobs().remove(blob.digest) {
-            Ok(()) => tracing::info!(digest = %blob.digest, bytes = blob.size_bytes, "blob forgotten, nothing refers to it"),
+            Ok(()) => {
+                tracing::info!(digest = %blob.digest, bytes = blob.size_bytes, "blob forgotten, nothing refers to it")
+            }
             Err(error) => tracing::warn!(digest = %blob.digest, %error, "blob cannot be removed"),
         }
     }

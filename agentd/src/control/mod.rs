@@ -79,9 +79,12 @@ impl Control {
         let observed = Arc::clone(&self.observed.borrow_and_update());
         let routers = Routers::read(store, &observed, Instant::now());
         let drains: Vec<Arc<Object>> = store.list(Kind::Drain).cloned().collect();
-        self.overdue.retain(|(name, revision)| drains.iter().any(|it| it.key.name.as_str() == name && it.revision == *revision));
+        self.overdue.retain(|(name, revision)| {
+            drains.iter().any(|it| it.key.name.as_str() == name && it.revision == *revision)
+        });
         for object in drains {
-            let (Ok(spec), Ok(node)) = (parse::<DrainSpec>(&object.spec), NodeName::new(object.key.name.as_str())) else {
+            let (Ok(spec), Ok(node)) = (parse::<DrainSpec>(&object.spec), NodeName::new(object.key.name.as_str()))
+            else {
                 continue;
             };
             if spec.mode != DrainMode::Drain || spec.drained_at.is_some() {

@@ -34,7 +34,8 @@ impl Routers {
     /// Joins the declared routers with what is observed of them.
     #[must_use]
     pub fn read(store: &Store, observed: &Observed, now: Instant) -> Self {
-        let routers = store.list(Kind::Node).filter(|it| parse::<NodeSpec>(&it.spec).is_ok_and(|spec| spec.is(Role::Router)));
+        let routers =
+            store.list(Kind::Node).filter(|it| parse::<NodeSpec>(&it.spec).is_ok_and(|spec| spec.is(Role::Router)));
         let heard = routers.filter_map(|object| {
             let node = NodeName::new(object.key.name.as_str()).ok()?;
             let seen = observed.nodes.get(&node);

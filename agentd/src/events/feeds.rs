@@ -68,7 +68,9 @@ fn describe_put(key: &Key, spec: &[u8]) -> String {
             Ok(it) => format!("activation {}: {} decides", it.seq, it.active),
             Err(error) => format!("written, unreadable here: {error}"),
         },
-        Kind::Node | Kind::Strategy | Kind::Token | Kind::Policy | Kind::Binding | Kind::Revocation => "written".to_owned(),
+        Kind::Node | Kind::Strategy | Kind::Token | Kind::Policy | Kind::Binding | Kind::Revocation => {
+            "written".to_owned()
+        }
     }
 }
 
@@ -110,7 +112,11 @@ pub async fn leaders(events: Events, mut status: watch::Receiver<RaftStatus>) {
             _ => {}
         }
         if now.health != old.health && now.health != Health::Serving {
-            events.record(Severity::Critical, "mesh/store", format!("this coordinator's replica is not served: {:?}", now.health));
+            events.record(
+                Severity::Critical,
+                "mesh/store",
+                format!("this coordinator's replica is not served: {:?}", now.health),
+            );
         }
         old = now;
         if status.changed().await.is_err() {
@@ -123,7 +129,11 @@ pub async fn leaders(events: Events, mut status: watch::Receiver<RaftStatus>) {
 pub async fn ring(events: Events, mut health: watch::Receiver<RingHealth>) {
     loop {
         if let RingHealth::Restarting { reason } = &*health.borrow_and_update() {
-            events.record(Severity::Warning, "mesh/gossip", format!("the gossip ring ended and is started again: {reason}"));
+            events.record(
+                Severity::Warning,
+                "mesh/gossip",
+                format!("the gossip ring ended and is started again: {reason}"),
+            );
         }
         if health.changed().await.is_err() {
             return;
@@ -148,13 +158,17 @@ mod tests {
         let key = Key::new(Kind::Policy, ObjectName::new("mesh").unwrap());
         let mut write = |id: u128, op: Op| {
             let (at, reason) = (Timestamp(5), Some("because".to_owned()));
-            apply(&mut store, &Command { id: RequestId(id), actor: actor.clone(), at, level: 1, reason, ops: vec![op] });
+            apply(
+                &mut store,
+                &Command { id: RequestId(id), actor: actor.clone(), at, level: 1, reason, ops: vec![op] },
+            );
         };
         write(1, Op::Put { key: key.clone(), spec: "{}".into(), expect: Expect::Any });
         write(2, Op::Delete { key, expect: Expect::Any });
         let events = Events::default();
         assert_eq!(take_changes(&events, &store, Revision(0)), Revision(2));
-        let texts: Vec<String> = events.after(0).iter().map(|it| format!("{} {} {}", it.subject, it.actor, it.text)).collect();
+        let texts: Vec<String> =
+            events.after(0).iter().map(|it| format!("{} {} {}", it.subject, it.actor, it.text)).collect();
         assert_eq!(
             texts,
             [

@@ -98,12 +98,19 @@ impl Lab {
         let (key, csr) = ca::new_key_and_csr(&id.to_string()).unwrap();
         let chain = self.root.sign_leaf(&csr, &id, ca::LEAF_LIFE, now()).unwrap();
         tls::write_dir(&home.join("pki"), &key, &chain, self.root.roots()).unwrap();
-        mesh_proto::files::write_private(&home.join("state/gossip.keys"), format!("1 {} primary\n", "ab".repeat(32)).as_bytes()).unwrap();
+        mesh_proto::files::write_private(
+            &home.join("state/gossip.keys"),
+            format!("1 {} primary\n", "ab".repeat(32)).as_bytes(),
+        )
+        .unwrap();
     }
 
     fn config(&self, node: &Node) -> Config {
         let home = self.home(node.name.as_str());
-        let voters = self.nodes.values().filter_map(|it| Some(Coordinator { node: it.name.clone(), api: it.api, voter: it.voter? }));
+        let voters = self
+            .nodes
+            .values()
+            .filter_map(|it| Some(Coordinator { node: it.name.clone(), api: it.api, voter: it.voter? }));
         Config {
             mesh: self.mesh.clone(),
             node: node.name.clone(),
@@ -200,13 +207,21 @@ impl Lab {
 
     /// The first objects: nodes, two operators, policy and activation.
     pub(crate) fn first(&self) -> v1::InitializeRequest {
-        let object = |kind: &str, name: &str, spec: String| v1::Object { kind: kind.into(), name: name.into(), revision: 0, spec: spec.into() };
+        let object = |kind: &str, name: &str, spec: String| v1::Object {
+            kind: kind.into(),
+            name: name.into(),
+            revision: 0,
+            spec: spec.into(),
+        };
         let node = |it: &Node| {
             let (roles, voter) = match it.voter {
                 Some(id) => ("coordinator", format!(r#","voter":{id}"#)),
                 None => ("gpu", String::new()),
             };
-            let spec = format!(r#"{{"roles":["{roles}"],"address":"127.0.0.1","api":"{}","gossip":"{}"{voter}}}"#, it.api, it.gossip);
+            let spec = format!(
+                r#"{{"roles":["{roles}"],"address":"127.0.0.1","api":"{}","gossip":"{}"{voter}}}"#,
+                it.api, it.gossip
+            );
             object("node", it.name.as_str(), spec)
         };
         let mut objects: Vec<v1::Object> = self.nodes.values().map(node).collect();
@@ -214,7 +229,8 @@ impl Lab {
         objects.push(object("binding", "vic", r#"{"role":"viewer"}"#.into()));
         objects.push(object("policy", "mesh", "{}".into()));
         objects.push(object("activation", "active", r#"{"active":{"builtin":"least_queue"}}"#.into()));
-        let voter = |it: &Node| Some(v1::InitialVoter { id: it.voter?, node: it.name.to_string(), api: it.api.to_string() });
+        let voter =
+            |it: &Node| Some(v1::InitialVoter { id: it.voter?, node: it.name.to_string(), api: it.api.to_string() });
         v1::InitializeRequest { voters: self.nodes.values().filter_map(voter).collect(), objects }
     }
 
@@ -226,7 +242,8 @@ impl Lab {
         assert!(done.into_inner().initialized);
         for node in ["node-2", "node-3", "node-4"] {
             soon("the first state has arrived", async || {
-                let answer = lab.fleet(node).cluster(v1::ClusterRequest {}).await.map_err(|it| it.to_string())?.into_inner();
+                let answer =
+                    lab.fleet(node).cluster(v1::ClusterRequest {}).await.map_err(|it| it.to_string())?.into_inner();
                 if answer.initialized { Ok(()) } else { Err(format!("{answer:?}")) }
             })
             .await;
@@ -236,7 +253,16 @@ impl Lab {
 
     /// The node that leads, as another one says.
     pub(crate) async fn leader(&self, asked: &str) -> String {
-        soon("a leader is known", async || self.fleet(asked).cluster(v1::ClusterRequest {}).await.map_err(|it| it.to_string())?.into_inner().leader.ok_or_else(String::new)).await
+        soon("a leader is known", async || {
+            self.fleet(asked)
+                .cluster(v1::ClusterRequest {})
+                .await
+                .map_err(|it| it.to_string())?
+                .into_inner()
+                .leader
+                .ok_or_else(String::new)
+        })
+        .await
     }
 }
 
@@ -255,7 +281,8 @@ pub(crate) async fn soon<T, E: std::fmt::Debug>(what: &str, mut ask: impl AsyncF
 /// A request to declare one object.
 pub(crate) fn apply(id: u128, object: &str, spec: &str) -> v1::ApplyRequest {
     let (kind, name) = object.split_once('/').unwrap();
-    let item = v1::ApplyItem { kind: kind.into(), name: name.into(), spec: spec.to_owned().into(), merge: true, expect: None };
+    let item =
+        v1::ApplyItem { kind: kind.into(), name: name.into(), spec: spec.to_owned().into(), merge: true, expect: None };
     v1::ApplyRequest { request_id: format!("{id:032x}"), items: vec![item], dry_run: false, reason: String::new() }
 }
 

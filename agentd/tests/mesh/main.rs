@@ -23,7 +23,11 @@ async fn every_agent_answers_what_was_written_on_one() {
         let written = lab.objects(node).apply(apply(i, &binding(i), VIEWER)).await.unwrap().into_inner();
         assert_eq!((written.results[0].action.as_str(), written.repeated_request), ("created", false));
         let again = lab.objects("node-1").apply(apply(i, &binding(i), VIEWER)).await.unwrap().into_inner();
-        assert_eq!((again.revision, again.repeated_request), (written.revision, true), "the same request is carried out once");
+        assert_eq!(
+            (again.revision, again.repeated_request),
+            (written.revision, true),
+            "the same request is carried out once"
+        );
         for reader in ALL {
             let read = lab.objects(reader).list(list(&binding(i), ReadMode::Latest)).await;
             let read = read.unwrap_or_else(|status| panic!("{reader}: {status:?}")).into_inner();
@@ -53,7 +57,8 @@ async fn refusals(lab: &Lab) {
     check(ada(), apply(102, "policy/mesh", r#"{"colour":"red"}"#), "INVALID", "unknown field `colour`").await;
     check(lab.channel("vic", "node-1"), apply(103, "policy/mesh", "{}"), "DENIED", "viewer").await;
     check(lab.channel("eve", "node-1"), apply(104, "policy/mesh", "{}"), "DENIED", "no binding").await;
-    check(lab.channel("ada", "node-4"), apply(105, "policy/mesh", "{}"), "NOT_READY", "no coordinator: ask node-1").await;
+    check(lab.channel("ada", "node-4"), apply(105, "policy/mesh", "{}"), "NOT_READY", "no coordinator: ask node-1")
+        .await;
     let mut both = apply(106, &binding(50), VIEWER);
     both.items.extend(apply(0, "policy/mesh", r#"{"require_reason":7}"#).items);
     check(ada(), both, "INVALID", "policy/mesh").await;
@@ -86,7 +91,12 @@ async fn admin_pages(lab: &Lab) {
     for node in ALL {
         assert_eq!(lab.admin(node, "readyz").await, (200, "ready\n".to_owned()), "{node}");
         let (_, metrics) = lab.admin(node, "metrics").await;
-        for name in ["agentd_applied_revision", "agentd_leader_age_seconds", "agentd_certificate_seconds_left", "agentd_nodes{phase=\"Ready\"} 4"] {
+        for name in [
+            "agentd_applied_revision",
+            "agentd_leader_age_seconds",
+            "agentd_certificate_seconds_left",
+            "agentd_nodes{phase=\"Ready\"} 4",
+        ] {
             assert!(metrics.contains(name), "{node} lacks {name}: {metrics}");
         }
     }
@@ -94,13 +104,26 @@ async fn admin_pages(lab: &Lab) {
 
 async fn tokens(lab: &Lab) {
     use mesh_proto::v1::join_client::JoinClient;
-    let ask = v1::CreateTokenRequest { request_id: format!("{:032x}", 401), nodes: "gpu-*".into(), roles: vec!["gpu".into()], ttl_ms: 60_000, uses: 1 };
+    let ask = v1::CreateTokenRequest {
+        request_id: format!("{:032x}", 401),
+        nodes: "gpu-*".into(),
+        roles: vec!["gpu".into()],
+        ttl_ms: 60_000,
+        uses: 1,
+    };
     let denied = JoinClient::new(lab.channel("vic", "node-1")).create_token(ask.clone()).await.unwrap_err();
     assert_eq!(reason(&denied), "DENIED");
     let token = JoinClient::new(lab.channel("ada", "node-1")).create_token(ask).await.unwrap().into_inner();
     let enroll = async |node: &str, csr: Vec<u8>| {
         let (api, gossip) = ("127.0.0.1:9".to_owned(), "127.0.0.1:10".to_owned());
-        let request = v1::EnrollRequest { token: token.token.clone(), node: node.into(), csr: csr.into(), address: "127.0.0.1".into(), api, gossip };
+        let request = v1::EnrollRequest {
+            token: token.token.clone(),
+            node: node.into(),
+            csr: csr.into(),
+            address: "127.0.0.1".into(),
+            api,
+            gossip,
+        };
         JoinClient::new(lab.stranger("node-2")).enroll(request).await
     };
     let csr = || mesh_proto::ca::new_key_and_csr("gpu-1").unwrap().1;
@@ -139,7 +162,10 @@ async fn watchers(lab: &Lab) {
     .await;
     let events = lab.fleet("node-2").events(v1::EventsRequest { after: 0, follow: false }).await.unwrap().into_inner();
     let events: Vec<v1::Event> = futures_util::TryStreamExt::try_collect(events).await.unwrap();
-    assert!(events.iter().any(|it| it.text.starts_with("draining (revision") && it.actor.ends_with("/operator/ada")), "{events:?}");
+    assert!(
+        events.iter().any(|it| it.text.starts_with("draining (revision") && it.actor.ends_with("/operator/ada")),
+        "{events:?}"
+    );
 }
 
 async fn blobs(lab: &Lab) {
@@ -148,7 +174,9 @@ async fn blobs(lab: &Lab) {
     let digest = mesh_agentd::blobs::digest_of(&bytes).to_string();
     let chunk = v1::BlobChunk { digest: digest.clone(), data: bytes.clone() };
     let forged = v1::BlobChunk { digest: "ab".repeat(32), data: bytes.clone() };
-    let put = async |node: &str, chunk: v1::BlobChunk| BlobsClient::new(lab.channel("ada", node)).put(futures_util::stream::iter([chunk])).await;
+    let put = async |node: &str, chunk: v1::BlobChunk| {
+        BlobsClient::new(lab.channel("ada", node)).put(futures_util::stream::iter([chunk])).await
+    };
     assert_eq!(reason(&put("node-2", forged).await.unwrap_err()), "DIGEST");
     let stored = put("node-2", chunk).await.unwrap().into_inner();
     assert_eq!((stored.digest.as_str(), stored.size_bytes), (digest.as_str(), bytes.len() as u64));
@@ -184,7 +212,8 @@ async fn a_dead_leader_a_lost_quorum_and_a_restart_lose_no_write() {
     lab.kill(&leader);
     for i in 21..=30 {
         let client = lab.objects(left[0]);
-        soon("a write after the leader's death", async || client.clone().apply(apply(i, &binding(i), VIEWER)).await).await;
+        soon("a write after the leader's death", async || client.clone().apply(apply(i, &binding(i), VIEWER)).await)
+            .await;
         acknowledged.push(i);
     }
     lab.kill(left[1]);
@@ -204,14 +233,20 @@ async fn a_dead_leader_a_lost_quorum_and_a_restart_lose_no_write() {
     lab.kill(left[0]);
     lab.kill("node-4");
     lab.start("node-4");
-    let read = soon("node-4 serves from its cache", async || lab.objects("node-4").list(list(&binding(20), ReadMode::Any)).await).await;
+    let read = soon("node-4 serves from its cache", async || {
+        lab.objects("node-4").list(list(&binding(20), ReadMode::Any)).await
+    })
+    .await;
     assert_eq!(read.into_inner().freshness.unwrap().leader_age_ms, None, "no leader was heard of since its start");
     for node in ["node-1", "node-2", "node-3"] {
         lab.start(node);
     }
     for reader in ALL {
         for i in &acknowledged {
-            soon("an acknowledged write", async || lab.objects(reader).list(list(&binding(*i), ReadMode::Latest)).await).await;
+            soon("an acknowledged write", async || {
+                lab.objects(reader).list(list(&binding(*i), ReadMode::Latest)).await
+            })
+            .await;
         }
     }
     lab.stop_all().await;

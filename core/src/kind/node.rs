@@ -137,7 +137,10 @@ impl Spec for NodeSpec {
 
     fn validate(&self, _name: &ObjectName) -> Result<(), SpecError> {
         if self.roles.is_empty() {
-            return Err(Self::field("roles", "a node has at least one role: coordinator, router, gpu, trainer or edge"));
+            return Err(Self::field(
+                "roles",
+                "a node has at least one role: coordinator, router, gpu, trainer or edge",
+            ));
         }
         if self.address.is_empty() || self.address.len() > 253 {
             return Err(Self::field("address", "must be an IP address or a host name"));

@@ -56,7 +56,10 @@ impl Spec for TokenSpec {
             return Err(Self::field("nodes", "must be a node name, or a prefix that ends in `*`"));
         }
         if self.roles.is_empty() || self.roles.contains(&Role::Coordinator) {
-            return Err(Self::field("roles", "one or more of router, gpu, trainer, edge: voters are made by bootstrap"));
+            return Err(Self::field(
+                "roles",
+                "one or more of router, gpu, trainer, edge: voters are made by bootstrap",
+            ));
         }
         Ok(())
     }

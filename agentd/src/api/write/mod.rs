@@ -206,9 +206,15 @@ pub fn initial(key: &Key, json: &[u8], asked: Asked<'_>) -> Result<Bytes, Refusa
     spec(key, json, None, (None, asked))
 }
 
-fn spec(key: &Key, json: &[u8], base: Option<&Object>, (old, asked): (Option<&Object>, Asked<'_>)) -> Result<Bytes, Refusal> {
+fn spec(
+    key: &Key,
+    json: &[u8],
+    base: Option<&Object>,
+    (old, asked): (Option<&Object>, Asked<'_>),
+) -> Result<Bytes, Refusal> {
     let fields = own::complete(own::fields(key, json, base)?, key, old, asked);
-    let text = serde_json::to_vec(&fields).map_err(|error| Refusal::Json { key: key.clone(), reason: error.to_string() })?;
+    let text =
+        serde_json::to_vec(&fields).map_err(|error| Refusal::Json { key: key.clone(), reason: error.to_string() })?;
     canonical(key.kind, &key.name, &text).map_err(|source| Refusal::Spec { key: key.clone(), source })
 }
 

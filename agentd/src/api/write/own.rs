@@ -12,7 +12,10 @@ type Fields = Map<String, Value>;
 
 /// Reads a spec's fields; with `base`, top-level fields that are absent keep what the object has, and `null` removes one (RFC 7396).
 pub(super) fn fields(key: &Key, json: &[u8], base: Option<&Object>) -> Result<Fields, Refusal> {
-    let read = |json: &[u8]| serde_json::from_slice::<Fields>(json).map_err(|error| Refusal::Json { key: key.clone(), reason: error.to_string() });
+    let read = |json: &[u8]| {
+        serde_json::from_slice::<Fields>(json)
+            .map_err(|error| Refusal::Json { key: key.clone(), reason: error.to_string() })
+    };
     let patch = read(json)?;
     let Some(base) = base else {
         return Ok(patch);
@@ -48,7 +51,9 @@ fn sign(fields: &mut Fields, old: Option<&Fields>, asked: Asked<'_>) {
     for name in ["by", "at"] {
         fields.remove(name);
     }
-    let same = |old: &&Fields| old.iter().all(|(name, value)| ["by", "at"].contains(&name.as_str()) || fields.get(name) == Some(value));
+    let same = |old: &&Fields| {
+        old.iter().all(|(name, value)| ["by", "at"].contains(&name.as_str()) || fields.get(name) == Some(value))
+    };
     let unchanged = old.filter(same).filter(|old| fields.keys().all(|name| old.contains_key(name)));
     let of_old = |name: &str| unchanged.and_then(|old| old.get(name).cloned());
     let by = of_old("by").unwrap_or_else(|| asked.by.to_string().into());

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use mesh_core::{
     id::ObjectName,
-    kind::{ACTIVE, ActivationSpec, BindingSpec, Brain, DrainSpec, Kind, MESH_POLICY, NodeSpec, OperatorRole, PolicySpec, Role, StrategySpec, parse},
+    kind::{
+        ACTIVE, ActivationSpec, BindingSpec, Brain, DrainSpec, Kind, MESH_POLICY, NodeSpec, OperatorRole, PolicySpec,
+        Role, StrategySpec, parse,
+    },
     object::Key,
     rbac::keeps_an_admin,
 };
@@ -65,10 +68,15 @@ fn strategy(draft: &mut Draft<'_>, step: &Step) -> Result<(), Refusal> {
     if let Some(spec) = step.after.as_ref().and_then(|it| parse::<StrategySpec>(it).ok()) {
         let policy = policy(draft);
         draft.plan.blobs.push(spec.digest);
-        return super::signed::check(&policy, &spec).map_err(|reason| Refusal::Unsigned { key: step.key.clone(), reason });
+        return super::signed::check(&policy, &spec)
+            .map_err(|reason| Refusal::Unsigned { key: step.key.clone(), reason });
     }
     let active = the_one(Kind::Activation, ACTIVE);
-    let in_use = |it: ActivationSpec| [&it.active, &it.previous].iter().any(|brain| brain.digest().is_some() && brain.name() == step.key.name.as_str());
+    let in_use = |it: ActivationSpec| {
+        [&it.active, &it.previous]
+            .iter()
+            .any(|brain| brain.digest().is_some() && brain.name() == step.key.name.as_str())
+    };
     if draft.future(&active).is_some_and(in_use) {
         return Err(rule(step, "is active, or where a rollback leads: deploy another strategy twice, then remove it"));
     }
@@ -102,11 +110,15 @@ fn node(step: &Step) -> Result<(), Refusal> {
     let after = step.after.as_ref().and_then(|it| spec(it));
     match (before, after) {
         (Some(before), None) if before.voter.is_some() => Err(rule(step, "is a coordinator: its vote is needed")),
-        (Some(before), Some(after)) if before.voter != after.voter => Err(invalid(step, "field `voter` cannot be changed by a write")),
+        (Some(before), Some(after)) if before.voter != after.voter => {
+            Err(invalid(step, "field `voter` cannot be changed by a write"))
+        }
         (Some(before), Some(after)) if before.voter.is_some() && before.api != after.api => {
             Err(invalid(step, "field `api`: the other coordinators know this one by its address"))
         }
-        (None, Some(after)) if after.is(Role::Coordinator) => Err(invalid(step, "coordinators are made when the mesh is made")),
+        (None, Some(after)) if after.is(Role::Coordinator) => {
+            Err(invalid(step, "coordinators are made when the mesh is made"))
+        }
         _ => Ok(()),
     }
 }
@@ -124,7 +136,10 @@ fn admins(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         }
         return Ok(());
     };
-    Err(Refusal::Rule { key: key.clone(), rule: "the mesh would have no admin left: bind another one first".to_owned() })
+    Err(Refusal::Rule {
+        key: key.clone(),
+        rule: "the mesh would have no admin left: bind another one first".to_owned(),
+    })
 }
 
 fn is_admin(spec: &[u8]) -> bool {

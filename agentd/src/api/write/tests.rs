@@ -11,7 +11,8 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::*;
 
-const NODE: &str = r#"{"roles":["gpu"],"address":"10.0.0.1","api":"10.0.0.1:7443","gossip":"10.0.0.1:7946","labels":{"a":"1"}}"#;
+const NODE: &str =
+    r#"{"roles":["gpu"],"address":"10.0.0.1","api":"10.0.0.1:7443","gossip":"10.0.0.1:7946","labels":{"a":"1"}}"#;
 
 fn ada() -> Principal {
     "spiffe://lab/operator/ada".parse().unwrap()
@@ -48,7 +49,12 @@ fn write(store: &mut Store, items: &[Item]) -> Result<Plan, Refusal> {
 fn mesh() -> Store {
     let mut store = Store::new(Lineage(1));
     let active = r#"{"active":{"builtin":"least_queue"}}"#;
-    let first = [("node/node-7", NODE), ("binding/ada", r#"{"role":"admin"}"#), ("policy/mesh", "{}"), ("activation/active", active)];
+    let first = [
+        ("node/node-7", NODE),
+        ("binding/ada", r#"{"role":"admin"}"#),
+        ("policy/mesh", "{}"),
+        ("activation/active", active),
+    ];
     write(&mut store, &first.map(|(key, json)| put(key, json))).unwrap();
     store
 }
@@ -84,7 +90,13 @@ fn refusals_name_the_object_and_the_cause() {
     check(&[put("node/node-7", r#"{"wheels":4}"#)], "node/node-7: node spec: unknown field `wheels`");
     check(&[put("node/node-7", "[]")], "not a JSON object");
     check(&[put("node/node-7", "{}"), put("node/node-7", "{}")], "twice");
-    check(&[put("node/node-9", r#"{"roles":["coordinator"],"voter":4,"address":"a","api":"10.0.0.9:1","gossip":"10.0.0.9:2"}"#)], "coordinators are made when");
+    check(
+        &[put(
+            "node/node-9",
+            r#"{"roles":["coordinator"],"voter":4,"address":"a","api":"10.0.0.9:1","gossip":"10.0.0.9:2"}"#,
+        )],
+        "coordinators are made when",
+    );
     check(&[put("node/node-7", r#"{"roles":["coordinator"],"voter":4}"#)], "field `voter`");
     check(&[put("drain/node-9", r#"{"mode":"cordon"}"#)], "there is no node/node-9");
     check(&[gone("drain/node-7")], "there is no drain/node-7");
@@ -134,7 +146,8 @@ fn activations_count_up_and_remember_where_a_rollback_leads() {
     let deploy = |name: &str, digit: &str| {
         let digest = digit.repeat(64);
         let strategy = format!(r#"{{"digest":"{digest}","size_bytes":9,"version":"1"}}"#);
-        let active = format!(r#"{{"seq":99,"active":{{"wasm":{{"name":"{name}","digest":"{digest}","version":"1"}}}}}}"#);
+        let active =
+            format!(r#"{{"seq":99,"active":{{"wasm":{{"name":"{name}","digest":"{digest}","version":"1"}}}}}}"#);
         [put(&format!("strategy/{name}"), &strategy), put("activation/active", &active)]
     };
     let active = |store: &Store| {
@@ -178,6 +191,7 @@ fn what_a_decision_rests_on_must_not_have_changed() {
     let mut store = mesh();
     let plan = run(&store, &[put("drain/node-7", r#"{"mode":"cordon"}"#)], None).unwrap();
     write(&mut store, &[put("policy/mesh", r#"{"require_reason":true}"#)]).unwrap();
-    let command = Command { id: RequestId(77), actor: ada(), at: Timestamp(0), level: 1, reason: None, ops: plan.ops() };
+    let command =
+        Command { id: RequestId(77), actor: ada(), at: Timestamp(0), level: 1, reason: None, ops: plan.ops() };
     assert!(matches!(apply(&mut store, &command), Outcome::Conflict { key, .. } if key.kind == Kind::Policy));
 }
