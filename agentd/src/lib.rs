@@ -123,12 +123,14 @@ async fn wait(desired: &Desired, shutdown: &Shutdown) -> Option<Failure> {
         return None;
     };
     tokio::select! {
-        () = shutdown.begun() => None,
+        // A failed log ends consensus, and with it tasks whose end begins the shutdown too: the cause goes first.
+        biased;
         failure = raft.failed() => {
             tracing::error!(%failure, "the log of desired state has failed");
             shutdown.begin();
             Some(failure)
         }
+        () = shutdown.begun() => None,
     }
 }
 

@@ -87,7 +87,7 @@ fn sizes_are_bounded() {
         match (outcome, expected) {
             (Outcome::Done { .. }, Ok(())) => {}
             (Outcome::Refused(reason), Err(part)) => {
-                assert!(reason.to_string().contains(part), "{reason} lacks {part}")
+                assert!(reason.to_string().contains(part), "{reason} lacks {part}");
             }
             (other, expected) => panic!("{other:?} instead of {expected:?}"),
         }

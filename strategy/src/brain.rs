@@ -40,6 +40,8 @@ pub struct Decided {
     pub instance: Option<InstanceId>,
     /// Fuel used; `None` when nothing was metered.
     pub fuel: Option<u64>,
+    /// The fault of an instance in the feedback that it was given first; another one then decided, or the baseline.
+    pub feedback_fault: Option<DecisionOutcome>,
 }
 
 struct Seat {
@@ -198,7 +200,7 @@ impl Brain {
     /// Entries of `tried` whose row holds another target by now are removed from `request` first.
     pub fn decide(&mut self, request: &mut Request, now_ms: u64) -> Decided {
         self.last_used_ms = now_ms;
-        self.turn(now_ms);
+        let feedback_fault = self.turn(now_ms);
         let table = &self.table;
         request.tried.retain(|tried| {
             (tried.slot as usize) < table.len() && table.generation(tried.slot as usize) == tried.generation
@@ -214,7 +216,7 @@ impl Brain {
         if let Choice::Target(place) = &choice {
             self.released(place.slot(), place.generation());
         }
-        Decided { choice, outcome, instance, fuel }
+        Decided { choice, outcome, instance, fuel, feedback_fault }
     }
 
     /// Shows a worker's own change of a row to its own instance at once; call it after a [`crate::Place`] is dropped.

@@ -68,7 +68,7 @@ fn forget(fetcher: &Fetcher, wanted: &BTreeSet<Digest>) {
     for blob in stored.iter().filter(|it| it.age > GRACE && !wanted.contains(&it.digest)) {
         match fetcher.blobs().remove(blob.digest) {
             Ok(()) => {
-                tracing::info!(digest = %blob.digest, bytes = blob.size_bytes, "blob forgotten, nothing refers to it")
+                tracing::info!(digest = %blob.digest, bytes = blob.size_bytes, "blob forgotten, nothing refers to it");
             }
             Err(error) => tracing::warn!(digest = %blob.digest, %error, "blob cannot be removed"),
         }

@@ -27,6 +27,8 @@ use crate::{
 
 /// Statements taken in at one go.
 const BATCH: usize = 1024;
+/// How long a stream that was never open may fail to open before that counts against its node.
+const FIRST_STREAM_GRACE: Duration = Duration::from_secs(3);
 /// The table is made anew at most so often: at thousands of statements a second nobody reads each of its states.
 const SETTLE: Duration = Duration::from_millis(10);
 
@@ -36,6 +38,8 @@ struct Watched {
     epoch: u64,
     doubt: Arc<Notify>,
     stream: Stream,
+    /// When this node began to look for its stream.
+    since: Instant,
     statement: Option<(Arc<NodeStatus>, Instant)>,
     _end: DropGuard,
 }
@@ -127,7 +131,7 @@ impl Observer {
             tx: self.tx.clone(),
         };
         tasks.spawn_free(format!("observe-{node}"), peer.run());
-        Watched { api, epoch, doubt, stream: Stream::Never, statement: None, _end: tasks.token().drop_guard() }
+        Watched { api, epoch, doubt, stream: Stream::Never, since: Instant::now(), statement: None, _end: tasks.token().drop_guard() }
     }
 
     fn take(&mut self, heard: Heard) {
@@ -155,7 +159,10 @@ impl Observer {
                     Stream::Never => tracing::info!(node = %heard.node, %reason, "node stream cannot be opened yet"),
                     Stream::Broken => tracing::debug!(node = %heard.node, %reason, "node stream cannot be opened"),
                 }
-                watched.stream = Stream::Broken;
+                // A node that has just started may not let this one in yet: until then gossip speaks for it.
+                if watched.stream != Stream::Never || watched.since.elapsed() >= FIRST_STREAM_GRACE {
+                    watched.stream = Stream::Broken;
+                }
             }
         }
     }

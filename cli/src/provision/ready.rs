@@ -198,23 +198,36 @@ fn identity(local: &LocalDir) -> Result<Identity> {
     })
 }
 
-/// What a person needs of a request's answer.
+/// Streams one chat completion, and gives what a person needs of it.
 async fn first_answer(client: &reqwest::Client, door: &str) -> std::result::Result<String, String> {
     let words = |error: reqwest::Error| mesh_proto::client::sentence(&error);
     let models: Value =
         client.get(format!("{door}/v1/models")).send().await.map_err(words)?.json().await.map_err(words)?;
     let model = models["data"][0]["id"].as_str().ok_or("the router lists no models yet")?;
-    let body = json!({ "model": model, "max_tokens": 8, "messages": [{ "role": "user", "content": "Say hello." }] });
+    let messages = json!([{ "role": "user", "content": "Say hello." }]);
+    let body = json!({ "model": model, "max_tokens": 16, "stream": true, "messages": messages });
     let answer = client.post(format!("{door}/v1/chat/completions")).json(&body).send().await.map_err(words)?;
     let status = answer.status();
-    let answer: Value = answer.json().await.map_err(words)?;
-    let text = answer["choices"][0]["message"]["content"].as_str();
-    match text {
-        Some(text) if status.is_success() => Ok(format!("{model} says {text:?}")),
-        _ => {
-            Err(format!("the router answers {status}: {}", answer["error"]["message"].as_str().unwrap_or("no message")))
-        }
+    let text = answer.text().await.map_err(words)?;
+    if !status.is_success() {
+        return Err(format!("the router answers {status}: {}", text.chars().take(200).collect::<String>()));
     }
+    let (said, events) = streamed(&text).ok_or("the router's stream ended early")?;
+    Ok(format!("{model} says {said:?} in {events} events"))
+}
+
+/// The text of a whole event stream and the number of its events; `None` when it lacks its end.
+fn streamed(text: &str) -> Option<(String, usize)> {
+    let (mut said, mut events) = (String::new(), 0);
+    for event in text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim) {
+        if event == "[DONE]" {
+            return Some((said, events));
+        }
+        events += 1;
+        let event: Value = serde_json::from_str(event).ok()?;
+        said.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+    }
+    None
 }
 
 /// The first node that is not in service or whose engine does not answer; none when there is none.
@@ -302,6 +315,18 @@ fn tail(paths: &Paths) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_stream_is_whole_only_with_its_end() {
+        let event = r#"{"choices":[{"delta":{"content":"hi"}}]}"#;
+        let check = |text: &str, expected: Option<(&str, usize)>| {
+            assert_eq!(streamed(text), expected.map(|(said, events)| (said.to_owned(), events)), "{text}");
+        };
+        check(&format!("data: {event}\n\ndata: {event}\n\ndata: [DONE]\n\n"), Some(("hihi", 2)));
+        check(&format!("data: {event}\n\n"), None);
+        check("data: nonsense\n\ndata: [DONE]\n\n", None);
+    }
+
+
     use super::*;
 
     #[test]

@@ -164,6 +164,9 @@ pub fn parse<S: Spec>(json: &[u8]) -> Result<S, SpecError> {
 }
 
 /// Writes a spec in canonical JSON: fields in the order of the type, no spaces.
+///
+/// # Panics
+/// Never: specs hold only what JSON can hold.
 #[must_use]
 pub fn write<S: Spec>(spec: &S) -> Bytes {
     Bytes::from(serde_json::to_vec(spec).expect("specs hold only strings, numbers, lists and maps with text keys"))

@@ -12,9 +12,9 @@ use super::{Kind, Spec, SpecError};
 use crate::id::ObjectName;
 
 /// The most engines one node may declare.
-pub const ENGINES_MAX: usize = 64;
+const ENGINES_MAX: usize = 64;
 /// The most labels one node may carry.
-pub const LABELS_MAX: usize = 64;
+const LABELS_MAX: usize = 64;
 
 /// What a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

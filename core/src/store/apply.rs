@@ -136,7 +136,7 @@ fn check_growth(store: &Store, plan: &Plan) -> Result<(), Reason> {
     for edit in &plan.edits {
         match edit {
             Edit::Put(object) => {
-                bytes = (bytes + super::weight(object)).saturating_sub(store.get(&object.key).map_or(0, super::weight))
+                bytes = (bytes + super::weight(object)).saturating_sub(store.get(&object.key).map_or(0, super::weight));
             }
             Edit::Delete(key) => bytes = bytes.saturating_sub(store.get(key).map_or(0, super::weight)),
             Edit::Level(_) => {}

@@ -76,20 +76,25 @@ impl Maker {
     }
 }
 
-/// Who has an instance: by table address and worker.
-type Seats = BTreeMap<(usize, usize), (Arc<ModelTable>, u64)>;
+/// Who has an instance.
+#[derive(Default)]
+struct Seats {
+    /// By table address and worker.
+    held: BTreeMap<(usize, usize), Arc<ModelTable>>,
+    /// The activation they are of.
+    number: u64,
+    seed: u64,
+}
 
 fn run(inbox: &Receiver<Job>) {
-    let mut seats = Seats::new();
-    let mut seed = 0;
+    let mut seats = Seats::default();
     while let Ok(job) = inbox.recv() {
         match job {
             Job::Drop(instance) => drop(instance),
-            Job::Want(want) => fulfil(&mut seats, &want, seed),
-            Job::Activate(version, fleet, with_seed, reply) => {
-                seed = with_seed;
+            Job::Want(want) => seats.fulfil(&want),
+            Job::Activate(version, fleet, seed, reply) => {
                 // Nobody waits any more when the router stops.
-                let _ = reply.send(activate(&mut seats, &version, &fleet, seed));
+                let _ = reply.send(seats.activate(&version, &fleet, seed));
             }
         }
     }
@@ -110,56 +115,175 @@ fn make(version: &Arc<Version>, worker: usize, seed: u64) -> Result<Seat, String
     Ok(Seat::Install(version.clone(), instance, standby))
 }
 
-fn activate(seats: &mut Seats, version: &Arc<Version>, fleet: &Fleet, seed: u64) -> Result<(), String> {
-    let mut pairs: Vec<_> = fleet
-        .models()
-        .values()
-        .flat_map(|table| (0..fleet.workers).map(move |worker| (table.clone(), worker)))
-        .collect();
-    // With more pairs than instances, those used last come first; the others get theirs when they decide.
-    pairs.sort_by_key(|(table, worker)| std::cmp::Reverse(table.mail[*worker].used_ms()));
-    pairs.truncate(INSTANCES_MAX / cost(version));
-    let mut made = Vec::with_capacity(pairs.len());
-    for (table, worker) in pairs {
-        made.push((make(version, worker, seed)?, table, worker));
+impl Seats {
+    fn activate(&mut self, version: &Arc<Version>, fleet: &Fleet, seed: u64) -> Result<(), String> {
+        let mut pairs: Vec<_> = fleet
+            .models()
+            .values()
+            .flat_map(|table| (0..fleet.workers).map(move |worker| (table.clone(), worker)))
+            .collect();
+        // With more pairs than instances, those used last come first; the others get theirs when they decide.
+        pairs.sort_by_key(|(table, worker)| std::cmp::Reverse(table.mail[*worker].used_ms()));
+        pairs.truncate(INSTANCES_MAX / cost(version));
+        let mut made = Vec::with_capacity(pairs.len());
+        for (table, worker) in pairs {
+            made.push((make(version, worker, seed)?, table, worker));
+        }
+        (self.number, self.seed) = (version.number, seed);
+        self.held.clear();
+        for (seat, table, worker) in made {
+            table.mail[worker].leave_seat(seat);
+            self.held.insert(key(&table, worker), table);
+        }
+        Ok(())
     }
-    seats.clear();
-    for (seat, table, worker) in made {
-        table.mail[worker].leave_seat(seat);
-        seats.insert(key(&table, worker), (table, version.number));
+
+    fn fulfil(&mut self, want: &Want) {
+        // Asked for before an activation that came first: what that one left must not be replaced by an older one.
+        if want.version.number != self.number {
+            return;
+        }
+        let mailbox = &want.table.mail[want.worker];
+        let key = key(&want.table, want.worker);
+        if want.standby {
+            // Taken out meanwhile: the order to leave must not be replaced either.
+            if !self.held.contains_key(&key) {
+                return;
+            }
+            let index = u32::try_from(want.worker).unwrap_or(u32::MAX);
+            match want.version.instance(index, self.seed) {
+                Ok(instance) => mailbox.leave_seat(Seat::Standby(want.version.clone(), instance)),
+                Err(error) => tracing::warn!(strategy = want.version.name, error, "no standby instance"),
+            }
+            return;
+        }
+        // A model that is gone is held by this list alone (and by the request that asks).
+        self.held.retain(|_, table| Arc::strong_count(table) > 1);
+        if !self.held.contains_key(&key) && self.held.len() >= INSTANCES_MAX / cost(&want.version) {
+            self.evict();
+        }
+        match make(&want.version, want.worker, self.seed) {
+            Ok(seat) => {
+                mailbox.leave_seat(seat);
+                self.held.insert(key, want.table.clone());
+            }
+            Err(error) => tracing::warn!(strategy = want.version.name, error, "no instance: the baseline decides"),
+        }
     }
-    Ok(())
+
+    /// Takes out the instance that decided longest ago.
+    fn evict(&mut self) {
+        let least = self.held.iter().min_by_key(|((_, worker), table)| table.mail[*worker].used_ms());
+        let Some((_, worker)) = least.map(|(key, _)| *key) else { return };
+        if let Some((_, table)) = least.map(|(key, _)| *key).and_then(|key| self.held.remove_entry(&key)) {
+            table.mail[worker].leave_seat(Seat::Leave);
+        }
+    }
 }
 
-fn fulfil(seats: &mut Seats, want: &Want, seed: u64) {
-    let mailbox = &want.table.mail[want.worker];
-    let index = u32::try_from(want.worker).unwrap_or(u32::MAX);
-    if want.standby {
-        match want.version.instance(index, seed) {
-            Ok(instance) => mailbox.leave_seat(Seat::Standby(want.version.clone(), instance)),
-            Err(error) => tracing::warn!(strategy = want.version.name, error, "no standby instance"),
-        }
-        return;
-    }
-    // A model that is gone is held by this list alone (and by the request that asks).
-    seats.retain(|_, (table, _)| Arc::strong_count(table) > 1);
-    if seats.len() >= INSTANCES_MAX / cost(&want.version) {
-        evict(seats);
-    }
-    match make(&want.version, want.worker, seed) {
-        Ok(seat) => {
-            mailbox.leave_seat(seat);
-            seats.insert(key(&want.table, want.worker), (want.table.clone(), want.version.number));
-        }
-        Err(error) => tracing::warn!(strategy = want.version.name, error, "no instance: the baseline decides"),
-    }
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-fn evict(seats: &mut Seats) {
-    let least = seats.iter().min_by_key(|((_, worker), (table, _))| table.mail[*worker].used_ms()).map(|(key, _)| *key);
-    if let Some(least) = least
-        && let Some((table, _)) = seats.remove(&least)
-    {
-        table.mail[least.1].leave_seat(Seat::Leave);
+    use mesh_strategy::{DecisionOutcome, StrategyBreaker};
+
+    use super::*;
+    use crate::{
+        brains::version::Code,
+        fleet::owner::{Load, Owner, Row},
+        metrics::Metrics,
+    };
+
+    fn version(number: u64) -> Arc<Version> {
+        let metrics = Metrics::new().unwrap();
+        let name = "least_queue".to_owned();
+        Arc::new(Version {
+            number,
+            seq: number,
+            digest: None,
+            breaker: Arc::new(StrategyBreaker::default()),
+            decisions: DecisionOutcome::ALL.map(|it| metrics.decisions(&name, "1", it.as_str())),
+            name,
+            version: "1".to_owned(),
+            code: Code::Builtin,
+        })
+    }
+
+    /// A fleet of one worker with so many models, each used a millisecond after the one before.
+    fn fleet(models: usize) -> (Arc<Fleet>, Vec<Arc<ModelTable>>) {
+        let fleet = Arc::new(Fleet::new(1));
+        let row = |n: usize| Row {
+            model: format!("m{n:03}").into(),
+            engine: "e".to_owned(),
+            address: "127.0.0.1:1".to_owned(),
+            serving: true,
+            capacity: None,
+            load: Load::default(),
+            health: None,
+        };
+        Owner::new(fleet.clone()).reconcile("n", &(0..models).map(row).collect::<Vec<_>>(), 0);
+        let tables: Vec<_> = fleet.models().values().cloned().collect();
+        for (table, now_ms) in tables.iter().zip(1..) {
+            table.mail[0].used(now_ms);
+        }
+        (fleet, tables)
+    }
+
+    fn want(version: &Arc<Version>, table: &Arc<ModelTable>, standby: bool) -> Want {
+        Want { version: version.clone(), table: table.clone(), worker: 0, standby }
+    }
+
+    /// What waits in the mailbox, as one word and the activation.
+    fn waits(table: &ModelTable) -> Option<(&'static str, u64)> {
+        table.mail[0].take_seat().map(|seat| match seat {
+            Seat::Install(version, _, _) => ("install", version.number),
+            Seat::Standby(version, _) => ("standby", version.number),
+            Seat::Leave => ("leave", 0),
+        })
+    }
+
+    #[test]
+    fn the_instance_used_longest_ago_makes_room_for_one_more() {
+        let (fleet, tables) = fleet(INSTANCES_MAX + 2);
+        let (mut seats, first) = (Seats::default(), version(1));
+        seats.activate(&first, &fleet, 0).unwrap();
+        assert_eq!(seats.held.len(), INSTANCES_MAX);
+        let seated: Vec<_> = tables.iter().map(|it| waits(it)).collect();
+        assert_eq!(seated[..2], [None, None], "those used last come first");
+        assert!(seated[2..].iter().all(|it| *it == Some(("install", 1))));
+
+        tables[2].mail[0].used(10_000);
+        seats.fulfil(&want(&first, &tables[0], false));
+        assert_eq!(waits(&tables[0]), Some(("install", 1)));
+        assert_eq!(waits(&tables[3]), Some(("leave", 0)), "the one used longest ago");
+        assert!(tables[1..3].iter().chain(&tables[4..]).all(|it| waits(it).is_none()));
+        seats.fulfil(&want(&first, &tables[0], false));
+        assert!(tables[1..].iter().all(|it| waits(it).is_none()), "who has one already takes nobody's");
+        assert_eq!(seats.held.len(), INSTANCES_MAX);
+
+        seats.fulfil(&want(&first, &tables[3], true));
+        assert_eq!(waits(&tables[3]), None, "no standby for one that was taken out");
+    }
+
+    #[test]
+    fn a_late_wish_for_an_old_version_replaces_nothing() {
+        let (fleet, tables) = fleet(1);
+        let (mut seats, first, second) = (Seats::default(), version(1), version(2));
+        seats.activate(&first, &fleet, 0).unwrap();
+        seats.activate(&second, &fleet, 0).unwrap();
+        seats.fulfil(&want(&first, &tables[0], false));
+        seats.fulfil(&want(&first, &tables[0], true));
+        assert_eq!(waits(&tables[0]), Some(("install", 2)));
+    }
+
+    #[test]
+    fn a_model_that_is_gone_holds_no_instance() {
+        let (fleet, mut tables) = fleet(2);
+        let (mut seats, first) = (Seats::default(), version(1));
+        seats.activate(&first, &fleet, 0).unwrap();
+        drop(tables.pop());
+        drop(fleet);
+        seats.fulfil(&want(&first, &tables[0], false));
+        assert_eq!(seats.held.len(), 1);
     }
 }

@@ -11,11 +11,17 @@ const REQUEST_ID_LEN_MAX: usize = 128;
 
 /// Removes the headers that belong to one connection only (RFC 9110, 7.6.1).
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(connection) = headers.remove(header::CONNECTION) {
-        let names = connection.to_str().unwrap_or_default().split(',').map(str::trim);
+    if let header::Entry::Occupied(connection) = headers.entry(header::CONNECTION) {
+        let (_, values) = connection.remove_entry_mult();
+        let values: Vec<HeaderValue> = values.collect();
+        let names = values.iter().filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(',')).map(str::trim);
         for name in names.filter_map(|it| it.parse::<HeaderName>().ok()) {
             headers.remove(name);
         }
+    }
+    // Beside it a length is void (RFC 9112, 6.3), and must not bound what goes on.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
     }
     for name in [
         header::TRANSFER_ENCODING,
@@ -90,6 +96,17 @@ mod tests {
         ]);
         towards_engine(&mut headers);
         assert_eq!(headers, map(&[("content-type", "application/json"), ("x-custom", "kept")]));
+    }
+
+    #[test]
+    fn what_belongs_to_one_connection_does_not_pass() {
+        let mut headers = map(&[("connection", "x-one"), ("x-one", "1"), ("x-two", "2"), ("content-length", "5")]);
+        headers.append(header::CONNECTION, HeaderValue::from_static("close, x-two"));
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("content-length", "5")]), "every line counts");
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[]), "a length beside chunks is void");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod conn;
 pub(crate) mod errors;
 pub(crate) mod headers;
+pub(crate) mod limit;
 pub(crate) mod model;
 pub(crate) mod reply;
 pub(crate) mod service;

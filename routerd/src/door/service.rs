@@ -13,7 +13,7 @@ use crate::{
     door::{
         body,
         errors::Refusal,
-        headers,
+        headers, limit,
         model::{self, ModelError},
         reply::Reply,
     },
@@ -123,6 +123,7 @@ fn ask(body: &[u8], bytes: u64, headers: &HeaderMap) -> Ask {
     let session = headers.get("x-session-id").map_or(0, |it| xxhash_rust::xxh3::xxh3_64(it.as_bytes()));
     Ask {
         prompt_tokens: u32::try_from(bytes / 4).unwrap_or(u32::MAX),
+        max_tokens: limit::max_tokens(body),
         session,
         prefix: xxhash_rust::xxh3::xxh3_64(prefix),
         ..Ask::default()

@@ -193,6 +193,9 @@ impl Model {
         self.table.mail[self.worker].used(now_ms);
         let decided = self.brain.borrow_mut().decide(request, now_ms);
         self.count(worker, decided.outcome);
+        if let Some(fault) = decided.feedback_fault {
+            self.count(worker, fault);
+        }
         let idle = matches!(decided.outcome, DecisionOutcome::Ok | DecisionOutcome::Abstain);
         let can_fault = self.version.borrow().as_ref().is_some_and(|it| it.can_fault());
         if !idle || (can_fault && self.brain.borrow().wants_standby()) {

@@ -14,6 +14,7 @@ mod client;
 mod door;
 mod engine;
 mod faults;
+mod faulty;
 mod load;
 mod mesh;
 mod replay;

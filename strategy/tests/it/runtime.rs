@@ -220,6 +220,23 @@ fn feedback_reaches_the_instance_that_decided() {
 }
 
 #[test]
+fn a_fault_in_feedback_is_told_with_the_next_decision() {
+    let (_host, plugin) = load(FAULTS);
+    let writer = writer(4, 8.0);
+    let (mut brain, breaker) = seated(&plugin, &writer);
+    brain.add_standby(plugin.instance(2).unwrap(), &breaker);
+    let decided = brain.decide(&mut ask(1, 0), 0);
+    assert_eq!(decided.feedback_fault, None);
+    let Choice::Target(place) = &decided.choice else { panic!("no place") };
+    let (slot, generation) = (place.slot(), place.generation());
+    assert!(brain.feedback(decided.instance.unwrap(), Feedback { slot, tokens_out: 79, ..feedback(4, generation) }));
+    let decided = brain.decide(&mut ask(2, 0), 0);
+    assert_eq!(decided.feedback_fault, Some(DecisionOutcome::Trap));
+    assert_eq!(decided.outcome, DecisionOutcome::Ok, "the standby decides");
+    assert!(brain.wants_standby());
+}
+
+#[test]
 fn swaps_lose_no_decision() {
     let (_host, plugin) = load(include_str!("../../fixtures/least-queue.wat"));
     let writer = writer(8, 1_000.0);
