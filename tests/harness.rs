@@ -67,7 +67,16 @@ impl Mesh {
     /// Starts a mesh with more arguments for `mesh up`, and waits until it served a request.
     #[must_use]
     pub fn start(args: &[&str]) -> Self {
+        Self::configured("", args)
+    }
+
+    /// The same with a configuration file of the operator.
+    #[must_use]
+    pub fn configured(config: &str, args: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
+        let dir = state.path().join("config/mesh");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("config.toml"), config).unwrap();
         let output = command(state.path()).args(["up", "-o", "json"]).args(args).output().unwrap();
         assert!(output.status.success(), "mesh up: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
         let up = serde_json::from_slice(&output.stdout)

@@ -64,8 +64,7 @@ impl Host {
         let at = &mesh.up.nodes[0].api;
         let mut command = Command::new(bin_dir().join("mesh-agentd"));
         command.args(["join", "-", "--at", at]).args(&self.args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         writeln!(child.stdin.take().unwrap(), "{token}").unwrap();
         Ran::from(child.wait_with_output().unwrap())
     }
@@ -179,18 +178,21 @@ fn add_person(mesh: &Mesh, name: &str, dir: &Path) {
     add_context(mesh, name, dir);
 }
 
+const WASM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../strategy/sdk/prebuilt/hybrid.wasm");
+
 /// Everything that changes something, as the bearer of a context: each is denied with the nearest rule.
+///
+/// node-6 must be cordoned and a strategy deployed, so that there is something to undo.
 fn denied_everything(mesh: &Mesh, context: &str, role: &str, rule: &str) {
-    let wasm = concat!(env!("CARGO_MANIFEST_DIR"), "/../strategy/sdk/prebuilt/hybrid.wasm");
     let check = |ran: Ran| {
-        ran.exits(7).says(&["denied", role, "nearest", rule]);
+        ran.exits(7).says(&["denied", role, rule, "who may"]);
     };
     for args in [
         &["cordon", "node-7"] as &[&str],
-        &["uncordon", "node-7"],
+        &["uncordon", "node-6"],
         &["drain", "node-7", "--no-wait"],
         &["delete", "node", "node-7", "--yes"],
-        &["strategy", "deploy", wasm],
+        &["strategy", "deploy", WASM],
         &["strategy", "rollback"],
         &["token", "create"],
     ] {
@@ -208,7 +210,10 @@ fn a_viewer_looks_and_a_node_is_no_operator() {
     let objects = |mesh: &Mesh| {
         let read = |kind| mesh.run(&["get", kind, "-o", "json"]).ok().json()["items"].as_array().unwrap().clone();
         ["nodes", "bindings", "policies", "drains", "tokens", "strategies", "activations"].map(|kind| {
-            read(kind).iter().map(|it| (it["name"].clone(), it["revision"].clone(), it["spec"].clone())).collect::<Vec<_>>()
+            read(kind)
+                .iter()
+                .map(|it| (it["name"].clone(), it["revision"].clone(), it["spec"].clone()))
+                .collect::<Vec<_>>()
         })
     };
 
@@ -217,17 +222,21 @@ fn a_viewer_looks_and_a_node_is_no_operator() {
     mesh.run(&["--context", "bob", "get", "nodes"]).exits(7).says(&["denied", "no binding"]);
 
     apply(&mesh, "local", "kind: binding\nname: bob\nspec: {role: viewer}\n").ok();
+    mesh.run(&["cordon", "node-6"]).ok();
+    mesh.run(&["strategy", "deploy", WASM]).ok();
     let before = objects(&mesh);
     for args in [&["get", "nodes"] as &[&str], &["get", "bindings"], &["describe", "node", "node-7"], &["events"]] {
         mesh.run(&[&["--context", "bob"], args].concat()).ok();
     }
     mesh.run(&["--context", "bob", "strategy", "status"]).ok();
     mesh.run(&["--context", "bob", "cluster", "status"]).ok();
-    denied_everything(&mesh, "bob", "viewer", "members-look");
+    denied_everything(&mesh, "bob", "(viewer)", "`members-look` is nearest");
 
     // The certificate of a node in the hands of a person.
     add_context(&mesh, "node", &mesh.node_dir("node-5").join("etc/mesh/pki/node"));
-    denied_everything(&mesh, "node", "node", "nodes-write-themselves");
+    denied_everything(&mesh, "node", "(node)", "rule `");
+    let other = "kind: node\nname: node-6\nspec: {labels: {a: b}}\n";
+    apply(&mesh, "node", other).exits(7).says(&["`nodes-write-themselves` is nearest", "own name"]);
     assert_eq!(objects(&mesh), before, "nothing was changed");
 
     // The daily work of an operator stops where governing begins.

@@ -1,6 +1,6 @@
 //! `mesh-agentd`: reads the command line and hands over.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use mesh_agentd::{
@@ -101,9 +101,16 @@ fn run(path: &std::path::Path) -> Exit {
         Ok(()) => Exit::Done,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the agent ends");
-            if error.is::<LogFailed>() { Exit::LogIo } else { Exit::Failed }
+            if error.is::<LogFailed>() || is_disk(&error) { Exit::LogIo } else { Exit::Failed }
         }
     }
+}
+
+/// Whether the state directory takes no writes: full, over its quota or limit, read-only.
+fn is_disk(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let full = |it: &io::Error| matches!(it.kind(), FileTooLarge | QuotaExceeded | ReadOnlyFilesystem | StorageFull);
+    error.chain().any(|it| it.downcast_ref::<io::Error>().is_some_and(full))
 }
 
 /// Consensus repeats each failed heartbeat as a warning, ten a second; who is missing is told once by our own events.
@@ -122,6 +129,19 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn a_disk_that_takes_no_writes_is_told_from_other_faults() {
+        let check = |kind: io::ErrorKind, expected: bool| {
+            let error = anyhow::Error::from(io::Error::from(kind)).context("start gossip");
+            assert_eq!(is_disk(&error), expected, "{kind}");
+        };
+        check(io::ErrorKind::StorageFull, true);
+        check(io::ErrorKind::ReadOnlyFilesystem, true);
+        check(io::ErrorKind::FileTooLarge, true);
+        check(io::ErrorKind::AddrInUse, false);
+        check(io::ErrorKind::NotFound, false);
+    }
 
     #[test]
     fn the_command_line_is_read_as_documented() {

@@ -131,7 +131,15 @@ impl Observer {
             tx: self.tx.clone(),
         };
         tasks.spawn_free(format!("observe-{node}"), peer.run());
-        Watched { api, epoch, doubt, stream: Stream::Never, since: Instant::now(), statement: None, _end: tasks.token().drop_guard() }
+        Watched {
+            api,
+            epoch,
+            doubt,
+            stream: Stream::Never,
+            since: Instant::now(),
+            statement: None,
+            _end: tasks.token().drop_guard(),
+        }
     }
 
     fn take(&mut self, heard: Heard) {

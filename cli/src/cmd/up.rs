@@ -23,7 +23,7 @@ use crate::{
         plan::{EngineWish, NODES_DEFAULT, NodePlan, Paths, Plan, Wanted},
         ports::PortBlock,
         ready::{self, Ready},
-        release::Release,
+        release::{Release, Signed},
         steps::{self, Action, Job},
         supervisor,
     },
@@ -115,8 +115,8 @@ async fn clean_up(cx: &Cx, local: &LocalDir, failure: Failure, progress: &Progre
 fn wanted<'a>(cx: &Cx, args: &'a UpArgs, release: &Release) -> Result<Wanted<'a>> {
     let wrong = |error: mesh_core::id::IdError| Failure::new(Exit::Failed, "cannot name the mesh").why(error);
     let mesh = MeshName::new(format!("local-{:04x}", rand::random::<u16>())).map_err(wrong)?;
-    if cx.dirs.config()?.require_signed && !release.signed {
-        return Err(Failure::new(Exit::Mismatch, "an unsigned local build is refused")
+    if cx.dirs.config()?.require_signed && release.signed != Signed::Trusted {
+        return Err(Failure::new(Exit::Mismatch, format!("refused: {}", release.signed))
             .at(cx.dirs.config_file().display().to_string())
             .why("require_signed is set")
             .next("mesh up --bundle DIR, with a bundle that one of trusted_keys signed"));
@@ -125,7 +125,7 @@ fn wanted<'a>(cx: &Cx, args: &'a UpArgs, release: &Release) -> Result<Wanted<'a>
         mesh,
         operator: operator_name(),
         release: release.name(),
-        signed: release.signed,
+        signed: release.signed == Signed::Trusted,
         nodes: args.nodes.unwrap_or(NODES_DEFAULT),
         engines: &args.engines,
     })
@@ -176,8 +176,8 @@ async fn make(cx: &Cx, args: &UpArgs, local: &LocalDir, (host, progress): (&Loca
     let end = Instant::now() + cx.global.timeout.unwrap_or(LIMIT);
     progress.doing("checking the binaries");
     let release = release(cx, args)?;
-    if !release.signed {
-        progress.say("unsigned local build: the daemons are those beside mesh, checked by digest only");
+    if release.signed != Signed::Trusted {
+        progress.say(&format!("{}, checked by digest only", release.signed));
     }
     let mut ports = PortBlock::claim(&local.dir)?;
     let plan = Plan::local(wanted(cx, args, &release)?, &mut ports)?;
@@ -274,7 +274,7 @@ async fn start_again(mut ready: Ready<'_>) -> Result<()> {
         names.join(", ")
     ));
     if !ready.plan.signed && ready::requires_signed(ready.local).await {
-        return Err(Failure::new(Exit::Mismatch, "an unsigned local build is refused")
+        return Err(Failure::new(Exit::Mismatch, "refused: no trusted key signed the daemons of this mesh")
             .why(format!("policy/{MESH_POLICY} says require_signed"))
             .next("mesh down, then mesh up --bundle DIR"));
     }

@@ -326,7 +326,6 @@ mod tests {
         check("data: nonsense\n\ndata: [DONE]\n\n", None);
     }
 
-
     use super::*;
 
     #[test]

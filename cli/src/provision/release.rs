@@ -1,6 +1,7 @@
 //! What is installed on hosts: four binaries with their digests, from a signed bundle or from a local build.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -24,13 +25,36 @@ pub(crate) struct Binary {
     pub(crate) digest: Digest,
 }
 
+/// On whose word a release is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// A key that the operator trusts.
+    Trusted,
+    /// A key, in hex digits, that the operator did not name.
+    Stranger(String),
+    /// Nobody's: a bundle without a signature.
+    Unsigned,
+    /// Nobody's: the binaries lie beside `mesh`.
+    LocalBuild,
+}
+
+impl fmt::Display for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trusted => f.write_str("bundle signed by a trusted key"),
+            Self::Stranger(key) => write!(f, "bundle signed by {key}, which trusted_keys does not list"),
+            Self::Unsigned => f.write_str("unsigned bundle"),
+            Self::LocalBuild => f.write_str("unsigned local build: the daemons are those beside mesh"),
+        }
+    }
+}
+
 /// A set of binaries that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Release {
     pub(crate) version: String,
     pub(crate) binaries: Vec<Binary>,
-    /// Whether a trusted key signed the manifest.
-    pub(crate) signed: bool,
+    pub(crate) signed: Signed,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,13 +129,13 @@ impl Release {
             })?;
             binaries.push(Binary { name: name.to_owned(), path, digest });
         }
-        Ok(Self { version: env!("CARGO_PKG_VERSION").to_owned(), binaries, signed: false })
+        Ok(Self { version: env!("CARGO_PKG_VERSION").to_owned(), binaries, signed: Signed::LocalBuild })
     }
 }
 
-/// Whether a trusted key signed the manifest; a signature that is there and wrong is an error.
-fn check_signature(dir: &Path, manifest: &[u8], config: &Config) -> std::result::Result<bool, String> {
-    let Ok(text) = std::fs::read(dir.join("manifest.sig")) else { return Ok(false) };
+/// Who signed the manifest; a signature that is there and wrong is an error.
+fn check_signature(dir: &Path, manifest: &[u8], config: &Config) -> std::result::Result<Signed, String> {
+    let Ok(text) = std::fs::read(dir.join("manifest.sig")) else { return Ok(Signed::Unsigned) };
     let it: Signature = serde_json::from_slice(&text).map_err(|error| format!("manifest.sig: {error}"))?;
     if it.algorithm != "ed25519" {
         return Err(format!("manifest.sig: algorithm `{}` is not ed25519", it.algorithm));
@@ -122,7 +146,8 @@ fn check_signature(dir: &Path, manifest: &[u8], config: &Config) -> std::result:
     let key = signature::UnparsedPublicKey::new(&signature::ED25519, key);
     key.verify(manifest, &bytes).map_err(|_| "manifest.sig does not belong to manifest.json".to_owned())?;
     // The key in the bundle proves nothing by itself: the operator says which keys count.
-    Ok(config.trusted_keys.iter().any(|trusted| trusted.eq_ignore_ascii_case(&it.public_key)))
+    let trusted = config.trusted_keys.iter().any(|trusted| trusted.eq_ignore_ascii_case(&it.public_key));
+    Ok(if trusted { Signed::Trusted } else { Signed::Stranger(it.public_key) })
 }
 
 fn sha256(bytes: &[u8]) -> Digest {
@@ -178,13 +203,13 @@ mod tests {
     fn a_bundle_is_what_its_signed_manifest_says() {
         let dir = tempfile::tempdir().unwrap();
         let key = bundle(dir.path());
-        let trusting = Config { trusted_keys: vec![key], ..Config::default() };
+        let trusting = Config { trusted_keys: vec![key.clone()], ..Config::default() };
         let release = Release::from_bundle(dir.path(), &trusting).unwrap();
-        assert!(release.signed && release.name().starts_with("9.9.9-") && release.name().len() == 14);
         assert!(
-            !Release::from_bundle(dir.path(), &Config::default()).unwrap().signed,
-            "a stranger's key does not count"
+            release.signed == Signed::Trusted && release.name().starts_with("9.9.9-") && release.name().len() == 14
         );
+        let stranger = Release::from_bundle(dir.path(), &Config::default()).unwrap().signed;
+        assert_eq!(stranger, Signed::Stranger(key), "a stranger's key does not count");
         let check = |file: &str, text: &str, exit: Exit, why: &str| {
             let before = std::fs::read(dir.path().join(file)).unwrap();
             std::fs::write(dir.path().join(file), text).unwrap();
@@ -200,6 +225,8 @@ mod tests {
             "does not belong",
         );
         check("manifest.sig", "{", Exit::Mismatch, "manifest.sig");
+        std::fs::remove_file(dir.path().join("manifest.sig")).unwrap();
+        assert_eq!(Release::from_bundle(dir.path(), &trusting).unwrap().signed, Signed::Unsigned);
         std::fs::remove_file(dir.path().join("manifest.json")).unwrap();
         assert_eq!(Release::from_bundle(dir.path(), &trusting).unwrap_err().exit, Exit::Invalid);
     }
@@ -213,6 +240,6 @@ mod tests {
         let failure = Release::beside(&dir.path().join("mesh")).unwrap_err();
         assert_eq!((failure.exit, failure.what.as_str()), (Exit::Invalid, "no mesh-standin beside mesh"));
         std::fs::write(dir.path().join("mesh-standin"), "x").unwrap();
-        assert!(!Release::beside(&dir.path().join("mesh")).unwrap().signed);
+        assert_eq!(Release::beside(&dir.path().join("mesh")).unwrap().signed, Signed::LocalBuild);
     }
 }

@@ -157,7 +157,7 @@ mod tests {
         super::{
             plan::{NODES_DEFAULT, Wanted},
             ports::PortBlock,
-            release::Binary,
+            release::{Binary, Signed},
         },
         *,
     };
@@ -217,7 +217,7 @@ mod tests {
         };
         let plan = Plan::local(wanted, &mut PortBlock::claim(Path::new("/steps")).unwrap()).unwrap();
         let root = Issuer::new_root(&mesh, crate::human::now()).unwrap();
-        let release = Release { version: "0.1.0".into(), binaries: Vec::new(), signed: false };
+        let release = Release { version: "0.1.0".into(), binaries: Vec::new(), signed: Signed::LocalBuild };
         let job =
             Job { plan: &plan, release: &release, root: &root, gossip_keys: "1 00 primary\n", nvml_library: None };
         let check = async |name: &str, expected: &[&str]| {
