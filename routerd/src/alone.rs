@@ -16,7 +16,7 @@ use crate::{
     brains::{Wanted, sha256},
     fleet::owner::{Load, Owner, Row},
     shared::Shared,
-    upstreams::Upstream,
+    upstreams::{Upstream, listed},
 };
 
 /// How often engines are asked for their models.
@@ -99,7 +99,8 @@ async fn models(client: &Asker, upstream: &Upstream) -> anyhow::Result<Vec<Strin
             .await
             .map_err(|error| anyhow::anyhow!(error))?;
         let list: ModelList = serde_json::from_slice(&body.to_bytes()).context("GET /v1/models")?;
-        Ok(list.data.into_iter().map(|it| it.id).filter(|it| !it.is_empty()).collect())
+        let ids: Vec<String> = list.data.into_iter().map(|it| it.id).collect();
+        Ok(listed(&ids))
     };
     tokio::time::timeout(ASK_TIMEOUT, ask).await.context("GET /v1/models")?
 }

@@ -4,8 +4,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::door::model::NAME_BYTES_MAX;
+
 /// Engines in one file.
 const UPSTREAMS_MAX: usize = 4096;
+/// The models that one engine may list; more are left out.
+const MODELS_MAX: usize = 1000;
 
 /// One engine as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +133,12 @@ pub(crate) fn authority(url: &str) -> Result<String, String> {
         && port.parse::<u16>().is_ok_and(|it| it > 0)
         && authority.bytes().all(|c| c.is_ascii_graphic() && !b"/?#@\\\"".contains(&c));
     if legal { Ok(authority.to_owned()) } else { Err(wanted()) }
+}
+
+/// What an engine lists, less what is no name: empty, or longer than any request may name.
+pub(crate) fn listed(models: &[String]) -> Vec<String> {
+    let named = models.iter().filter(|it| !it.is_empty() && it.len() <= NAME_BYTES_MAX);
+    named.take(MODELS_MAX).cloned().collect()
 }
 
 #[cfg(test)]

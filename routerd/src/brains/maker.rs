@@ -174,9 +174,9 @@ impl Seats {
     /// Takes out the instance that decided longest ago.
     fn evict(&mut self) {
         let least = self.held.iter().min_by_key(|((_, worker), table)| table.mail[*worker].used_ms());
-        let Some((_, worker)) = least.map(|(key, _)| *key) else { return };
-        if let Some((_, table)) = least.map(|(key, _)| *key).and_then(|key| self.held.remove_entry(&key)) {
-            table.mail[worker].leave_seat(Seat::Leave);
+        let Some(key) = least.map(|(key, _)| *key) else { return };
+        if let Some(table) = self.held.remove(&key) {
+            table.mail[key.1].leave_seat(Seat::Leave);
         }
     }
 }

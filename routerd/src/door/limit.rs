@@ -123,7 +123,12 @@ mod tests {
             Just("\"max_tokens\":5,".to_owned()),
             "[a-z\"\\\\{}:,_é]{0,8}",
         ];
-        let leaf = prop_oneof![any::<u64>().prop_map(Value::from), (0..9_u8).prop_map(Value::from), any::<f64>().prop_map(Value::from), word.clone().prop_map(Value::from)];
+        let leaf = prop_oneof![
+            any::<u64>().prop_map(Value::from),
+            (0..9_u8).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            word.clone().prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 24, 4, move |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::{memchr2, memmem};
 
 /// The longest model name that is looked up, in bytes.
-const NAME_BYTES_MAX: usize = 4096;
+pub(crate) const NAME_BYTES_MAX: usize = 4096;
 
 /// Why no model could be read from a body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

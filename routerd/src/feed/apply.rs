@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     feed::{
         cache::{Cache, Kept, KnownModels},
-        rows::{Heard, Known, rows},
+        rows::{Heard, Known, forget, rows},
         signals::Said,
         view::{Objects, View},
     },
@@ -81,6 +81,7 @@ impl State {
         self.parts.identity.deny(view.revoked.clone());
         self.parts.views.send_replace(view.clone());
         self.heard.retain(|node, _| view.nodes.contains_key(node));
+        forget(&mut self.parts.models, view.nodes.iter());
         self.all_rows(&view);
         self.parts.shared.has_view.store(true, Ordering::Relaxed);
         self.parts.workers.turn().await;

@@ -1,6 +1,6 @@
 //! What the rows of one node should be, from what is wanted of it and what it says.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use mesh_core::{
     id::NodeName,
@@ -43,17 +43,30 @@ pub(crate) fn rows(known: &Known<'_>, models: &mut KnownModels, now_ms: u64) -> 
     known.spec.engines.iter().flat_map(|engine| engine_rows(known, engine, models, now_ms)).collect()
 }
 
+fn key(node: &NodeName, engine: &EngineSpec, address: &str) -> String {
+    format!("{node}/{}@{address}", engine.name)
+}
+
+/// Forgets what engines listed that are no longer declared.
+pub(crate) fn forget<'a>(models: &mut KnownModels, nodes: impl Iterator<Item = (&'a NodeName, &'a NodeSpec)>) {
+    let keys: BTreeSet<String> = nodes
+        .flat_map(|(node, spec)| spec.engines.iter().map(move |engine| (node, engine)))
+        .filter_map(|(node, engine)| Some(key(node, engine, &upstreams::authority(&engine.url).ok()?)))
+        .collect();
+    models.retain(|key, _| keys.contains(key));
+}
+
 fn engine_rows(known: &Known<'_>, engine: &EngineSpec, models: &mut KnownModels, now_ms: u64) -> Vec<Row> {
     let Ok(address) = upstreams::authority(&engine.url) else { return Vec::new() };
     let heard = known.heard.and_then(|heard| {
         let sample = heard.engines.iter().find(|it| it.name == engine.name && it.url == engine.url)?;
         Some((heard, sample))
     });
-    let key = format!("{}/{}@{address}", known.node, engine.name);
+    let key = key(known.node, engine, &address);
     if let Some((_, sample)) = heard
         && !sample.models.is_empty()
     {
-        models.insert(key.clone(), sample.models.clone());
+        models.insert(key.clone(), upstreams::listed(&sample.models));
     }
     let served =
         if engine.models.is_empty() { models.get(&key).cloned().unwrap_or_default() } else { engine.models.clone() };
@@ -143,6 +156,21 @@ mod tests {
             let spec = spec(&[]);
             let later = super::rows(&Known { node: &node, spec: &spec, drain: None, heard: None }, models, 0);
             assert_eq!(&*later[0].model, "c", "remembered while the node is silent");
+        });
+    }
+
+    #[test]
+    fn what_engines_list_is_bounded_and_forgotten_with_them() {
+        let many: Vec<String> = (0..2000).map(|n| format!("m{n}")).chain(["x".repeat(5000)]).collect();
+        let many: Vec<&str> = std::iter::once("").chain(many.iter().map(String::as_str)).collect();
+        check(&spec(&[]), Some(&heard(true, &many, 0)), 0, |rows, models| {
+            assert_eq!((rows.len(), &*rows[0].model), (1000, "m0"));
+            let (node, mut spec) = (NodeName::new("n").unwrap(), spec(&[]));
+            forget(models, [(&node, &spec)].into_iter());
+            assert_eq!(models.len(), 1);
+            spec.engines[0].url = "http://10.0.0.2:8000".to_owned();
+            forget(models, [(&node, &spec)].into_iter());
+            assert!(models.is_empty());
         });
     }
 

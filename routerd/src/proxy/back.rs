@@ -79,6 +79,7 @@ impl Back {
         };
         let now_us = back.flight.worker.shared.clock.now_us();
         back.flight.arm_idle(now_us);
+        back.conn.answers(back.flight.timer());
         if back.body.is_end_stream() {
             back.end(now_us);
         }
@@ -262,6 +263,12 @@ impl Back {
         self.conn.broken.set(true);
         self.phase = Phase::Over;
         Poll::Ready(Some(Err(BrokenOff)))
+    }
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        self.conn.answered(self.flight.timer());
     }
 }
 

@@ -121,6 +121,8 @@ async fn connect(flight: &mut Flight, endpoint: &Endpoint) -> Result<Link, Stop>
 async fn exchange(flight: &Flight, mut link: Link, endpoint: &Rc<Endpoint>, job: &Job) -> Result<Answer, Stop> {
     let request = job.request(&endpoint.authority);
     match or_due(flight, link.send(request)).await {
+        // Nobody asked for another protocol, and no client may be handed one.
+        Ok(Ok(response)) if response.status().is_informational() => Err(Stop::Failed(FailureKind::Reset, true)),
         Ok(Ok(response)) => Ok(Answer { link, endpoint: endpoint.clone(), response }),
         Ok(Err(lost)) => {
             tracing::debug!(error = %lost.error, reused = link.reused, "an engine gave no answer");

@@ -13,7 +13,7 @@ use mesh_strategy::{
 
 use crate::worker::{
     Worker,
-    grid::Timer,
+    grid::{Timer, TimerKey},
     model::{Model, Waiter},
 };
 
@@ -257,6 +257,11 @@ impl Flight {
 
     fn retime(&self) {
         self.timer.set(self.line_us.min(self.head_us).min(self.own_us));
+    }
+
+    /// The name of its time-out.
+    pub(crate) fn timer(&self) -> TimerKey {
+        self.timer.key()
     }
 
     /// From the sending of an attempt to `first_us`, in microseconds.

@@ -8,7 +8,10 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    worker::grid::{Grid, TimerKey},
+};
 
 /// A head must be complete this long after its first byte.
 const HEAD_US_MAX: u64 = 10_000_000;
@@ -16,6 +19,9 @@ const HEAD_US_MAX: u64 = 10_000_000;
 const IDLE_US_MAX: u64 = 120_000_000;
 /// A client must take something of its answer within this.
 const BLOCKED_US_MAX: u64 = 60_000_000;
+/// A time-out of an answer that is so late was not looked at: the client takes nothing of that answer. HTTP/2 clients can
+/// do so while their socket takes bytes, and a cut by force shall not wait for any client.
+const UNSEEN_US_MAX: u64 = 2_000_000;
 const NEVER: u64 = u64::MAX;
 
 /// One connection as its parts see it.
@@ -37,6 +43,8 @@ pub(crate) struct ConnState {
     pub(crate) cut: Cell<bool>,
     /// Whether its first bytes have come and said which protocol it speaks.
     pub(crate) has_spoken: Cell<bool>,
+    /// The time-outs of the answers that pass.
+    answers: RefCell<Vec<TimerKey>>,
     /// The task that serves it.
     pub(crate) waker: RefCell<Option<Waker>>,
 }
@@ -54,6 +62,7 @@ impl ConnState {
             http10: Cell::new(false),
             cut: Cell::new(false),
             has_spoken: Cell::new(false),
+            answers: RefCell::default(),
             waker: RefCell::new(None),
         })
     }
@@ -86,10 +95,23 @@ impl ConnState {
         Busy(self.clone())
     }
 
-    fn is_too_slow(&self, now_us: u64) -> bool {
+    /// Notes the time-out of an answer that begins to pass.
+    pub(crate) fn answers(&self, timer: TimerKey) {
+        self.answers.borrow_mut().push(timer);
+    }
+
+    /// Forgets the time-out of an answer that is over.
+    pub(crate) fn answered(&self, timer: TimerKey) {
+        self.answers.borrow_mut().retain(|it| *it != timer);
+    }
+
+    fn is_too_slow(&self, now_us: u64, grid: &Grid) -> bool {
         let longer = |since_us: u64, limit_us: u64| since_us != NEVER && now_us.saturating_sub(since_us) > limit_us;
         let idle = self.busy.get() == 0 && longer(self.idle_us.get(), IDLE_US_MAX);
-        idle || longer(self.head_us.get(), HEAD_US_MAX) || longer(self.blocked_us.get(), BLOCKED_US_MAX)
+        let unseen = |it: &TimerKey| longer(grid.due_us(*it), UNSEEN_US_MAX);
+        idle || self.answers.borrow().iter().any(unseen)
+            || longer(self.head_us.get(), HEAD_US_MAX)
+            || longer(self.blocked_us.get(), BLOCKED_US_MAX)
     }
 
     fn wake(&self) {
@@ -127,11 +149,11 @@ impl Conns {
     }
 
     /// Cuts off who is too slow, and forgets who is gone.
-    pub(crate) fn sweep(&self, now_us: u64) {
+    pub(crate) fn sweep(&self, now_us: u64, grid: &Grid) {
         let mut slow = Vec::new();
         self.list.borrow_mut().retain(|it| {
             let Some(conn) = it.upgrade() else { return false };
-            if conn.is_too_slow(now_us) {
+            if conn.is_too_slow(now_us, grid) {
                 slow.push(conn);
             }
             true
@@ -153,5 +175,31 @@ impl Conns {
     fn cut_one(conn: &ConnState) {
         conn.cut.set(true);
         conn.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_nothing_of_an_answer_is_cut_though_its_socket_takes_bytes() {
+        let (clock, conns) = (Clock::start(), Conns::default());
+        let (grid, conn) = (Grid::new(clock), ConnState::new(clock));
+        conns.add(&conn);
+        let _busy = conn.begin();
+        let timer = grid.timer();
+        conn.answers(timer.key());
+        let check = |now_us: u64, cut: bool| {
+            conns.sweep(now_us, &grid);
+            assert_eq!(conn.cut.get(), cut, "at {now_us}");
+        };
+        check(u64::MAX / 2, false);
+        timer.set(60_000_000);
+        check(62_000_000, false);
+        conn.answered(timer.key());
+        check(66_000_000, false);
+        conn.answers(timer.key());
+        check(66_000_000, true);
     }
 }

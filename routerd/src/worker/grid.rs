@@ -69,7 +69,12 @@ impl Grid {
 
     /// Makes a time-out due now.
     pub(crate) fn expire(&self, key: TimerKey) {
-        self.set(key.0, 0);
+        self.set(key.0, self.clock.now_us());
+    }
+
+    /// When a time-out is due; far in the future when it is not set.
+    pub(crate) fn due_us(&self, key: TimerKey) -> u64 {
+        self.entries.borrow()[key.0].due_us
     }
 
     fn sweep(&self, now_us: u64) {

@@ -121,7 +121,7 @@ impl Worker {
     pub(crate) fn housekeep(&self) {
         let now_us = self.shared.clock.now_us();
         self.pool.sweep(now_us);
-        self.conns.sweep(now_us);
+        self.conns.sweep(now_us, &self.grid);
         for model in self.models() {
             model.sync(self);
             model.housekeep();

@@ -39,6 +39,10 @@ pub(crate) enum Do {
     EarlyHints,
     /// A whole answer with a length, cut after half.
     HalfJson,
+    /// These bytes, whatever they are.
+    Raw(Vec<u8>),
+    /// This beginning, and then this for ever.
+    Flood(&'static str, &'static str),
 }
 
 #[derive(Default)]
@@ -174,7 +178,8 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String>
     }
 }
 
-const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+pub(crate) const STREAM_HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn json(status: u16, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
@@ -223,6 +228,13 @@ async fn answer(stream: &mut TcpStream, what: &Do, head: &str) -> Option<bool> {
             let whole = json(200, &"x".repeat(2000));
             stream.write_all(&whole.as_bytes()[..1000]).await.ok()?;
             Some(false)
+        }
+        Do::Raw(bytes) => stream.write_all(bytes).await.ok().map(|()| true),
+        Do::Flood(begins, goes_on) => {
+            stream.write_all(begins.as_bytes()).await.ok()?;
+            let goes_on = goes_on.repeat(1000);
+            while stream.write_all(goes_on.as_bytes()).await.is_ok() {}
+            None
         }
         Do::Stream(events, pause) => {
             stream.write_all(STREAM_HEAD.as_bytes()).await.ok()?;

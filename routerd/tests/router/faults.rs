@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Twenty requests at a good engine and one that does `bad`: all succeed, whichever came first.
-async fn goes_to_the_other(bad: Do) {
+pub(crate) async fn goes_to_the_other(bad: Do) {
     let (wrong, good) = (Engine::start(bad).await, Engine::start(Do::Json).await);
     let router = router_for(&[&wrong, &good]).await;
     for _ in 0..20 {

@@ -81,13 +81,13 @@ async fn every_fault_is_answered_by_the_baseline_and_five_open_the_breaker() {
     rig.ask_until(7006, "invalid").await;
     rig.ask_until(7007, "trap").await;
     rig.ask_until(0, "ok").await;
-    assert_eq!(rig.count("epoch").await, 0.0);
+    assert!(rig.count("epoch").await < 1.0, "the fuel stops a loop, not the clock");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_in_feedback_is_counted_and_costs_no_request() {
     let rig = Rig::start().await;
-    assert_eq!(rig.count("trap").await, 0.0);
+    assert!(rig.count("trap").await < 1.0);
     rig.engine.always(Do::Stream(TOKENS_THAT_TRAP, Duration::ZERO));
     rig.ask_until(0, "trap").await;
     rig.engine.always(Do::Stream(2, Duration::ZERO));

@@ -15,6 +15,7 @@ mod door;
 mod engine;
 mod faults;
 mod faulty;
+mod hostile;
 mod load;
 mod mesh;
 mod replay;

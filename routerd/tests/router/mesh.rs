@@ -10,7 +10,7 @@ use mesh_routerd::{Args, Config, Router};
 use crate::{
     agent::{Agent, Authority, NODE, sample},
     client::{body, post, raw, read_until, send},
-    engine::{Do, Engine},
+    engine::{Do, Engine, STREAM_HEAD},
     start::{Running, until},
 };
 
@@ -101,6 +101,8 @@ impl Two {
             router.metric(r#"mesh_router_inflight_requests{engine="engine",model="m",node="node-2"}"#).await.is_some()
         };
         until("both engines are known", both).await;
+        // An engine is done a moment after its client.
+        until("nothing is left of that", async || engines.iter().all(|it| it.active() == 0)).await;
         Self { mesh, agents, engines, router }
     }
 }
@@ -155,6 +157,33 @@ async fn a_forced_drain_cuts_what_is_in_flight() {
     read_until(&mut last, r#"{"error":{"message":"#).await;
     until("the engine is free", async || two.engines[1].active() == 0).await;
     assert_eq!(two.engines[0].active(), streams.len(), "the other node's answers go on");
+}
+
+/// Waits until no more bytes come although nobody takes any: every buffer on the way is full.
+async fn is_full(stream: &tokio::net::TcpStream) {
+    let mut buffer = vec![0; 16 * 1024 * 1024];
+    let (mut before, mut now) = (0, stream.peek(&mut buffer).await.unwrap());
+    while now != before {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (before, now) = (now, stream.peek(&mut buffer).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forced_drain_waits_for_no_client_that_takes_nothing() {
+    let two = Two::start(Do::Stream(2, Duration::ZERO)).await;
+    let event = "41\r\ndata: 6789012345678901234567890123456789012345678901234567890123\n\r\n";
+    two.engines.iter().for_each(|it| it.always(Do::Flood(STREAM_HEAD, event)));
+    let mut streams = Vec::new();
+    while two.engines[1].active() == 0 {
+        let stream = send(two.router.addr, raw(&body(true)).as_bytes()).await;
+        is_full(&stream).await;
+        streams.push(stream);
+    }
+    two.agents[0].apply("drain", "node-2", &drain(true));
+    until("the engine is free", async || two.engines[1].active() == 0).await;
+    reported(&two.agents[0], "it is empty", |it| !it.inflight.iter().any(|one| one.node == "node-2")).await;
+    assert_eq!(two.engines[0].active() + 1, streams.len(), "the other node's answers stay");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
