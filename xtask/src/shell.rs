@@ -56,6 +56,14 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     Ok(target_dir(profile))
 }
 
+/// Builds everything in the release profile, and gives the path of an example program.
+///
+/// The whole workspace at once: a part of it would select other features and compile its dependencies again.
+pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
+    run(&mut cargo(&["build", "--workspace", "--bins", "--examples", "--release"]))?;
+    Ok(target_dir("release").join("examples").join(name))
+}
+
 fn name(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let args: Vec<_> = command.get_args().map(|it| it.to_string_lossy().into_owned()).collect();

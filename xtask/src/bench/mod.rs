@@ -7,6 +7,7 @@ mod daemons;
 mod decision;
 mod peers;
 mod process;
+mod raft;
 mod router;
 
 use anyhow::Result;
@@ -31,17 +32,20 @@ enum Part {
     Router,
     /// Time of one routing decision, native and WASM, at 16, 128 and 512 targets
     Decision,
+    /// Committed writes a second and fail-over of three coordinators, beside the disk's own syncs
+    Raft,
     /// Memory and CPU of every mesh daemon that runs on this machine now
     Daemons,
 }
 
 /// Measures the parts asked for, one after the other.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let parts = if args.parts.is_empty() { &[Part::Router, Part::Decision][..] } else { &args.parts };
+    let parts = if args.parts.is_empty() { &[Part::Router, Part::Decision, Part::Raft][..] } else { &args.parts };
     for part in parts {
         match part {
             Part::Router => router::run(args.rounds, args.seconds)?,
             Part::Decision => decision::run()?,
+            Part::Raft => raft::run(args.seconds)?,
             Part::Daemons => daemons::run(args.seconds)?,
         }
     }

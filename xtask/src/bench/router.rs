@@ -51,8 +51,7 @@ struct Upstream {
 /// Builds everything in the release profile, measures in rounds and prints the table.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
 pub(crate) fn run(rounds: u32, seconds: u32) -> Result<()> {
-    shell::run(&mut shell::cargo(&["build", "--release", "-p", "mesh-routerd", "--bins"]))?;
-    shell::run(&mut shell::cargo(&["build", "--release", "-p", "mesh-sim", "--examples"]))?;
+    shell::release_example("bench_load")?;
     let versions = ["haproxy", "nginx"].map(|program| peers::version(program).unwrap_or_else(|e| format!("{e:#}")));
     let binaries = shell::target_dir("release");
     let folder = binaries.with_file_name("bench");
