@@ -12,9 +12,17 @@ use anyhow::{Context, Result, ensure};
 pub(crate) const PROFILE: &str = "mesh";
 
 /// Cargo, in the repository's root.
+///
+/// What `cargo run` tells xtask about its own package is taken away again: build scripts that look at it (ring's does)
+/// would compile anew whenever a build by hand and one by xtask take turns.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(crate::root());
+    for (name, _) in env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| name.to_string_lossy().starts_with(it)) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -12,7 +12,7 @@ use crate::{
 
 /// Runs every test, or those whose name holds `filter`.
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
-    shell::run(Command::new(root().join("tests/real/setup")).arg("--quiet"))?;
+    shell::run(&mut Command::new(root().join("tests/real/setup")))?;
     shell::build(PROFILE)?;
     let nextest = shell::answers("cargo-nextest", "--version");
     let mut command = if nextest {

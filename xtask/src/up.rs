@@ -14,10 +14,9 @@ pub(crate) fn run() -> Result<()> {
     shell::run(Command::new(&mesh).arg("up"))?;
     println!("\n$ mesh get nodes");
     shell::run(Command::new(&mesh).args(["get", "nodes"]))?;
-    let shown = mesh.display();
     println!(
         "\nThe mesh is running. Next, try:\n  export PATH={}:$PATH\n  mesh drain node-7        # takes a node out without losing a request\n  \
-         mesh uncordon node-7     # and brings it back\n  mesh down                # stops everything\n({shown})",
+         mesh uncordon node-7     # and brings it back\n  mesh down                # stops everything",
         bin.display()
     );
     Ok(())
