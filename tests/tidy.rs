@@ -18,7 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["mesh-core", "mesh-strategy"]),
     ("agentd", &["mesh-core", "mesh-proto", "mesh-daemon"]),
     ("routerd", &["mesh-core", "mesh-proto", "mesh-strategy", "mesh-daemon"]),
-    ("cli", &["mesh-core", "mesh-proto", "mesh-strategy", "mesh-sim"]),
+    ("tui", &["mesh-core", "mesh-proto"]),
+    ("cli", &["mesh-core", "mesh-proto", "mesh-strategy", "mesh-sim", "mesh-tui"]),
     ("tests", &["mesh-core", "mesh-proto"]),
     ("xtask", &[]),
 ];

@@ -7,6 +7,7 @@ mod cmd;
 mod context;
 mod exit;
 mod failure;
+mod host;
 mod human;
 mod items;
 mod manifest;

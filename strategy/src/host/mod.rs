@@ -180,7 +180,6 @@ fn engine_config(pool: Option<u32>) -> Config {
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .memory_may_move(false)
-        .parallel_compilation(false)
         .concurrency_support(false);
     match pool {
         Some(instances) => {

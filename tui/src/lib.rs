@@ -1,0 +1,1 @@
+//! `mesh top`: the whole fleet on one screen, live.
