@@ -1,5 +1,6 @@
 //! How hosts become a mesh: a plan, the same steps for every transport, an identity for every part.
 
+pub(crate) mod bootstrap;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod local;

@@ -1,0 +1,101 @@
+# Says what a host is, one `name<TAB>value` a line; changes nothing. POSIX sh: dash and busybox must do.
+# The answer ends with `end`: without it the host said only a part.
+# $1: the prefix of the product's paths (empty on real hosts); then the ports that the host will listen on.
+LC_ALL=C
+export LC_ALL
+root=$1
+[ $# -gt 0 ] && shift
+say() { printf '%s\t%s\n' "$1" "$2"; }
+first() { [ -r "$1" ] && IFS= read -r line <"$1" && say "$2" "$line"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+say arch "$(uname -m)"
+say kernel "$(uname -r)"
+say hostname "$(uname -n)"
+say clock_s "$(date +%s)"
+say uid "$(id -u)"
+[ -n "$SSH_CONNECTION" ] && say ssh "$SSH_CONNECTION"
+first /etc/machine-id machine_id
+first /proc/sys/kernel/random/boot_id boot_id
+first /proc/1/comm init
+[ -d /run/systemd/system ] && has systemctl && say systemd "$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
+[ -r /etc/os-release ] && say os "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '"' | head -n 1)"
+libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=
+if [ -n "$libc" ]; then say libc "$libc"
+else for it in /lib/ld-musl-*; do [ -e "$it" ] && say libc musl; done; fi
+if [ -r /proc/meminfo ]; then
+  while read -r name value _; do
+    case $name in MemTotal:) say memory_kib "$value";; MemAvailable:) say memory_available_kib "$value";; esac
+  done </proc/meminfo
+fi
+has flock || say lacks flock
+has sha256sum || say lacks sha256sum
+
+# Where things will lie: the nearest directory that exists.
+for part in opt var; do
+  dir=$root/$part
+  while [ ! -d "$dir" ] && [ -n "$dir" ]; do dir=${dir%/*}; done
+  [ -n "$dir" ] || dir=/
+  disk=$(df -Pk "$dir" 2>/dev/null | tail -n 1)
+  set -f
+  # shellcheck disable=SC2086
+  kept=$*; set -- $disk; free=$4; mount=${6:-/}; set -- $kept
+  set +f
+  say "disk_$part" "$free $(df -Pi "$dir" 2>/dev/null | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4) $mount"
+  options=$(while read -r _ at _ options _; do [ "$at" = "$mount" ] && echo "$options"; done </proc/mounts 2>/dev/null | tail -n 1)
+  case ,$options, in *,noexec,*) say noexec "$mount";; esac
+  case ,$options, in *,ro,*) say readonly "$mount";; esac
+done
+
+if has ip; then ip -o addr show 2>/dev/null | head -n 256 | tr -s ' ' | cut -d ' ' -f 2,4 | while IFS= read -r it; do say address "$it"; done
+else hostname -I 2>/dev/null | tr ' ' '\n' | head -n 256 | while IFS= read -r it; do [ -n "$it" ] && say address "- $it"; done; fi
+
+first /proc/driver/nvidia/version gpu_driver
+[ -d /proc/driver/nvidia/gpus ] && say gpus "$(ls /proc/driver/nvidia/gpus | wc -l | tr -d ' ')"
+
+# Who listens where this host will listen.
+listens=
+for port in "$@"; do
+  hex=$(printf ':%04X' "$port")
+  for table in tcp:0A tcp6:0A udp:07 udp6:07; do
+    found=$(grep "$hex [0-9A-F]*:[0-9A-F]* ${table#*:} " "/proc/net/${table%:*}" 2>/dev/null | tr -s ' ' | sed 's/^ //' | cut -d ' ' -f 2,10)
+    [ -n "$found" ] && listens="$listens$(printf '%s\n' "$found" | while read -r at inode; do echo "$port ${table%:*} $at $inode"; done)
+"
+  done
+done
+if [ -n "$listens" ]; then
+  owners=$(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -e '^/proc/' -e 'socket:' | while read -r line; do
+    case $line in
+      /proc/*) pid=${line#/proc/}; pid=${pid%%/*};;
+      *) inode=${line##*socket:[}; case $listens in *" ${inode%]}
+"*) echo "${inode%]} $pid";; esac;;
+    esac
+  done)
+  printf '%s' "$listens" | while read -r port table at inode; do
+    pid=$(printf '%s\n' "$owners" | sed -n "s/^$inode //p" | head -n 1)
+    say listens "$port $table $at ${pid:--} $([ -n "$pid" ] && readlink "/proc/$pid/exe" 2>/dev/null)"
+  done
+fi
+
+# What of the product is there.
+release=$(readlink "$root/opt/mesh/current" 2>/dev/null) && say release "${release##*/}"
+if [ -r "$root/etc/mesh/agentd.toml" ]; then
+  while read -r name is value _; do
+    case $name in "["*) break;; esac
+    [ "$is" = = ] || continue
+    value=${value#\"}
+    case $name in mesh|node|voter) say "config_$name" "${value%\"}";; esac
+  done <"$root/etc/mesh/agentd.toml"
+fi
+[ -e "$root/var/lib/mesh/raft/meta.json" ] && say raft meta
+[ -e "$root/var/lib/mesh/raft/log.redb" ] && say raft log
+[ -e "$root/etc/mesh/pki/node/chain.pem" ] && say identity node
+for exe in /proc/[0-9]*/exe; do
+  path=$(readlink "$exe" 2>/dev/null) || continue
+  case $path in
+    "$root"/opt/mesh/releases/*/bin/mesh-*) pid=${exe#/proc/}; say runs "${pid%/exe} $path";;
+  esac
+done
+lock=$root/run/mesh/bootstrap.lock
+if [ -s "$lock" ] && has flock && ! flock -n "$lock" true 2>/dev/null; then first "$lock" lock; fi
+say end 1
