@@ -8,6 +8,7 @@ mod context;
 mod exit;
 mod failure;
 mod host;
+mod hosts;
 mod human;
 mod items;
 mod manifest;
