@@ -16,6 +16,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
+pub mod bed;
 pub mod load;
 
 /// What `mesh up -o json` prints.
