@@ -16,6 +16,7 @@ mod output;
 mod provision;
 mod refusal;
 mod selector;
+mod ssh;
 mod write;
 
 use std::{ffi::OsString, process::ExitCode};
