@@ -4,7 +4,7 @@ pub(crate) mod shell;
 
 use std::{borrow::Cow, path::Path, time::Duration};
 
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, ssh::UnknownKey};
 
 /// The most a script may print on stdout before it is cut off with an error.
 pub(crate) const STDOUT_MAX: usize = 8 * 1024 * 1024;
@@ -83,6 +83,12 @@ pub(crate) enum HostError {
     /// The host key is not the one that is known.
     #[error("host key of {address}: {why}")]
     HostKey { address: String, why: String, next: String },
+    /// Nothing is known of the host key: a person decides.
+    #[error("host key of {} is not known: {}", .0.name.recorded(), .0.key.fingerprint)]
+    UnknownKey(Box<UnknownKey>),
+    /// A secret was needed, and nobody gave it.
+    #[error("{why}")]
+    Unanswered { why: String, next: String },
     /// Nobody was let in.
     #[error("cannot log in to {address}: {why}")]
     Login { address: String, why: String },
@@ -127,7 +133,10 @@ impl HostError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Connect { .. } | Self::Lost { .. } => Exit::Unreachable,
-            Self::HostKey { .. } | Self::Login { .. } | Self::Become { .. } => Exit::Authentication,
+            Self::HostKey { .. } | Self::UnknownKey(_) | Self::Login { .. } | Self::Become { .. } => {
+                Exit::Authentication
+            }
+            Self::Unanswered { .. } => Exit::Declined,
             Self::Timeout { .. } => Exit::Deadline,
             Self::Script { .. } => Exit::Failed,
         }
@@ -138,7 +147,7 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         let failure = Self::new(error.exit(), error.to_string());
         match error {
-            HostError::HostKey { next, .. } => failure.next(next),
+            HostError::HostKey { next, .. } | HostError::Unanswered { next, .. } => failure.next(next),
             _ => failure,
         }
     }

@@ -1,5 +1,23 @@
 //! SSH to hosts: whom to trust, how to get there, and scripts run there.
 
+mod agent;
+mod auth;
+mod become_;
 pub(crate) mod config;
+mod connect;
+mod connection;
+mod dial;
+mod exec;
+mod frame;
+mod identity;
+mod jump;
 pub(crate) mod known_hosts;
 pub(crate) mod policy;
+pub(crate) mod secret;
+mod session;
+
+pub(crate) use self::{
+    connect::{CONCURRENCY, Options, Shared, connect},
+    connection::UnknownKey,
+    session::SshHost,
+};

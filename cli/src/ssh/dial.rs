@@ -1,0 +1,48 @@
+//! One TCP connection to a name: all of its addresses, the first that answers.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures_util::{FutureExt, future};
+use tokio::net::{TcpStream, lookup_host};
+
+/// How long an address may keep the next one waiting.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// How many addresses of a name are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// Connects to whichever address of a name answers first, each later one being given less time.
+pub(super) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.take(ADDRESSES_MAX).collect();
+    if addresses.is_empty() {
+        return Err(io::Error::other("the name has no address"));
+    }
+    let alone = addresses.len() == 1;
+    let attempts = addresses.into_iter().zip(0..).map(|(address, at)| {
+        async move {
+            tokio::time::sleep(HEAD_START * at).await;
+            let connected = TcpStream::connect(address).await;
+            connected.map_err(
+                |error| if alone { error } else { io::Error::new(error.kind(), format!("{address}: {error}")) },
+            )
+        }
+        .boxed()
+    });
+    let (stream, _) = future::select_ok(attempts).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_dead_address_does_not_matter() {
+        // `localhost` is ::1 and 127.0.0.1 where both exist; only one of them is listened on.
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(tcp("localhost", port).await.unwrap().nodelay().unwrap());
+        drop(listener);
+        assert_eq!(tcp("127.0.0.1", port).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

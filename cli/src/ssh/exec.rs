@@ -1,0 +1,304 @@
+//! One script on one channel: started, fed with back-pressure, heard within bounds, ended for sure.
+
+use std::{path::Path, time::Duration};
+
+use age::secrecy::{ExposeSecret, SecretString};
+use bytes::{Bytes, BytesMut};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
+use tokio::{
+    io::{AsyncReadExt, AsyncSeekExt},
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::frame::{self, Marker, Talk, TooMuch};
+use crate::host::{Job, Part};
+
+/// How much of a file is read at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+/// How long the login shell and sudo may take before the script starts.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a script that has ended may keep its output open; something it left running may hold it for ever.
+const LINGER: Duration = Duration::from_secs(2);
+/// Longer than any script.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What is put between the login shell and the script's shell.
+#[derive(Default)]
+pub(super) struct Through {
+    /// Plain words before `/bin/sh`, with a space at the end; empty for none.
+    pub(super) words: String,
+    /// The word that asks for a password, and the password.
+    pub(super) password: Option<(Marker, SecretString)>,
+}
+
+/// Why a script did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// The shell that was to run it never said so.
+    #[error("its shell did not start: {said}")]
+    NotStarted { said: String, status: Option<i32> },
+    /// The host runs nothing for this user.
+    #[error("the host runs no commands for this user")]
+    Refused,
+    /// The password was not taken.
+    #[error("the password was not taken")]
+    WrongPassword,
+    /// The channel ended without an exit status.
+    #[error("it ended without an exit status")]
+    Cut,
+    /// It, or the login shell before it, prints without end.
+    #[error("it prints too much")]
+    TooMuch(TooMuch),
+    /// Its input cannot be read here, or it cannot be written down.
+    #[error("{0}")]
+    Input(String),
+}
+
+/// What one script is run with.
+pub(super) struct Run<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) through: &'a Through,
+    /// This login shell is known to leave stdin alone, so nothing is waited for.
+    pub(super) quiet: bool,
+    /// Its stdin ends with its input; otherwise it stays open.
+    pub(super) ends: bool,
+}
+
+/// How far a script is: what the feeding waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Opening,
+    Prompted,
+    Started,
+}
+
+/// One script under way.
+pub(super) struct Script {
+    line: Line,
+    read: ChannelReadHalf,
+    talk: Talk,
+    body: String,
+}
+
+impl Script {
+    /// Asks the host to start it.
+    pub(super) async fn start(channel: Channel<Msg>, run: &Run<'_>) -> Result<Self, Fault> {
+        let marker = Marker::random();
+        let body = frame::body(run.job, &marker).map_err(|error| Fault::Input(error.to_string()))?;
+        let command = frame::command(&marker, body.len(), &run.through.words);
+        let talk = Talk::new(&marker, run.through.password.as_ref().map(|(prompt, _)| prompt));
+        let (read, write) = channel.split();
+        let line = Line { write: Some(write), kill: true };
+        line.get()?.exec(true, command).await.map_err(|_| Fault::Cut)?;
+        Ok(Self { line, read, talk, body })
+    }
+
+    /// Feeds and hears it until it has ended, or has printed its first line when its stdin stays open.
+    pub(super) async fn go(&mut self, run: &Run<'_>) -> Result<(), Fault> {
+        let Self { line, read, talk, body } = self;
+        let stage = watch::Sender::new(Stage::Opening);
+        let feeding = feed(line.get()?, run, body, stage.subscribe());
+        let hearing = hear(read, talk, &stage, run.ends);
+        tokio::pin!(feeding, hearing);
+        let mut fed = false;
+        loop {
+            tokio::select! {
+                result = &mut feeding, if !fed => {
+                    result?;
+                    fed = true;
+                }
+                result = &mut hearing => return result,
+            }
+        }
+    }
+
+    /// What it said to its end.
+    pub(super) fn end(mut self) -> Result<Talk, Fault> {
+        if self.talk.status.is_none() {
+            return Err(Fault::Cut);
+        }
+        self.line.kill = false;
+        Ok(std::mem::replace(&mut self.talk, Talk::new(&Marker::random(), None)))
+    }
+
+    /// The first line it printed, and its exit status when it has ended.
+    pub(super) fn heard(&self) -> (String, Option<i32>) {
+        let line = self.talk.stdout().split(|it| *it == b'\n').next().unwrap_or_default();
+        (String::from_utf8_lossy(line).trim_end().to_owned(), self.talk.status)
+    }
+
+    /// Stays until the channel ends, so that nothing piles up; when this is dropped, its stdin ends.
+    pub(super) async fn stay(mut self) {
+        self.line.kill = false;
+        while self.read.wait().await.is_some() {}
+    }
+}
+
+/// The writing half of a channel that is closed whenever it is let go: nothing goes on unheard on the host.
+struct Line {
+    write: Option<ChannelWriteHalf<Msg>>,
+    /// Whether the script is to be stopped, not only left without stdin.
+    kill: bool,
+}
+
+impl Line {
+    fn get(&self) -> Result<&ChannelWriteHalf<Msg>, Fault> {
+        self.write.as_ref().ok_or(Fault::Cut)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let (Some(write), Ok(runtime)) = (self.write.take(), tokio::runtime::Handle::try_current()) else { return };
+        let kill = self.kill;
+        runtime.spawn(async move {
+            // All of these fail when the channel or the connection is gone already, and then nothing is left to do.
+            if kill {
+                let _ = write.signal(Sig::TERM).await;
+            }
+            let _ = write.eof().await;
+            let _ = write.close().await;
+        });
+    }
+}
+
+/// Sends the password when it is asked for, the script when its shell is there, then the input.
+///
+/// Sending too early would hand the script to whoever else reads stdin: a start-up file, or sudo as a second password.
+async fn feed(
+    write: &ChannelWriteHalf<Msg>,
+    run: &Run<'_>,
+    body: &str,
+    mut stage: watch::Receiver<Stage>,
+) -> Result<(), Fault> {
+    if let Some((_, password)) = &run.through.password {
+        if *reach(&mut stage, Stage::Prompted).await? == Stage::Prompted {
+            let line = Bytes::from(format!("{}\n", password.expose_secret()));
+            write.data_bytes(line).await.map_err(|_| Fault::Cut)?;
+        }
+    }
+    if !run.quiet || run.through.password.is_some() {
+        reach(&mut stage, Stage::Started).await?;
+    }
+    let sent = async {
+        write.data_bytes(body.as_bytes().to_vec()).await.map_err(|_| None)?;
+        let mut total = 0;
+        for part in &run.job.input {
+            send_part(write, part, run.job, &mut total).await?;
+        }
+        if run.ends { write.eof().await.map_err(|_| None) } else { Ok(()) }
+    };
+    match sent.await {
+        // A connection that is gone is found out by who hears, who knows whether the script had ended before.
+        Ok(()) | Err(None) => Ok(()),
+        Err(Some(fault)) => Err(fault),
+    }
+}
+
+async fn reach(stage: &mut watch::Receiver<Stage>, wanted: Stage) -> Result<watch::Ref<'_, Stage>, Fault> {
+    stage.wait_for(|it| *it >= wanted).await.map_err(|_| Fault::Cut)
+}
+
+async fn send_part(
+    write: &ChannelWriteHalf<Msg>,
+    part: &Part<'_>,
+    job: &Job<'_>,
+    total: &mut u64,
+) -> Result<(), Option<Fault>> {
+    let mut tell = |bytes: usize| {
+        *total += bytes as u64;
+        if let Some(sent) = job.sent {
+            sent(*total);
+        }
+    };
+    match part {
+        Part::Bytes(bytes) => {
+            write.data_bytes(bytes.to_vec()).await.map_err(|_| None)?;
+            tell(bytes.len());
+        }
+        Part::File(path, offset) => {
+            let unread = |error| Some(unreadable(path, &error));
+            let mut file = tokio::fs::File::open(path).await.map_err(unread)?;
+            file.seek(std::io::SeekFrom::Start(*offset)).await.map_err(unread)?;
+            file.set_max_buf_size(PIECE_BYTES);
+            loop {
+                let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+                let read = file.read_buf(&mut piece).await.map_err(unread)?;
+                if read == 0 {
+                    break;
+                }
+                write.data_bytes(piece.freeze()).await.map_err(|_| None)?;
+                tell(read);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::Input(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Hears until the end, or until the first line when the script is to stay.
+async fn hear(
+    read: &mut ChannelReadHalf,
+    talk: &mut Talk,
+    stage: &watch::Sender<Stage>,
+    to_the_end: bool,
+) -> Result<(), Fault> {
+    let start_by = Instant::now() + START_LIMIT;
+    let mut eof = false;
+    loop {
+        let until = match (talk.started(), talk.status) {
+            (false, _) => start_by,
+            (true, None) => Instant::now() + DAY,
+            (true, Some(_)) => Instant::now() + LINGER,
+        };
+        match timeout_at(until, read.wait()).await {
+            Err(_) if talk.started() => return Ok(()),
+            Err(_) => return Err(Fault::NotStarted { said: talk.junk(), status: None }),
+            Ok(None | Some(ChannelMsg::Close)) => return ended(talk),
+            Ok(Some(ChannelMsg::Failure)) => return Err(Fault::Refused),
+            Ok(Some(ChannelMsg::Eof)) => eof = true,
+            Ok(Some(message)) => take(talk, message)?,
+        }
+        if talk.prompts > 1 {
+            return Err(Fault::WrongPassword);
+        }
+        let reached = match (talk.started(), talk.prompts) {
+            (true, _) => Stage::Started,
+            (false, 0) => Stage::Opening,
+            (false, _) => Stage::Prompted,
+        };
+        stage.send_if_modified(|it| std::mem::replace(it, reached) != reached);
+        if (eof && talk.status.is_some()) || (!to_the_end && talk.stdout().contains(&b'\n')) {
+            return ended(talk);
+        }
+    }
+}
+
+fn ended(talk: &Talk) -> Result<(), Fault> {
+    match (talk.started(), talk.status) {
+        (true, _) => Ok(()),
+        (false, None) => Err(Fault::Cut),
+        (false, status) => Err(Fault::NotStarted { said: talk.junk(), status }),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "what else a channel may say does not concern a script")]
+fn take(talk: &mut Talk, message: ChannelMsg) -> Result<(), Fault> {
+    match message {
+        ChannelMsg::Data { data } => talk.out(&data).map_err(Fault::TooMuch),
+        ChannelMsg::ExtendedData { data, ext: 1 } => talk.err(&data).map_err(Fault::TooMuch),
+        ChannelMsg::ExitStatus { exit_status } => {
+            talk.status = Some(i32::try_from(exit_status).unwrap_or(i32::MAX));
+            Ok(())
+        }
+        ChannelMsg::ExitSignal { signal_name, .. } => {
+            talk.status = Some(128 + frame::signal_number(&signal_name));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
