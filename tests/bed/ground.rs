@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BedHost, BedSpec,
+    faults::clock_library,
     process::Process,
     shell::{feed, program, run},
 };
@@ -35,6 +36,8 @@ pub(super) struct Ground {
     pub(super) lasting: bool,
     /// The size of each host's disk.
     pub(super) disk_mib: u32,
+    /// Whether the hosts have clocks that can be shifted.
+    pub(super) clocks: bool,
     /// The third byte of every address.
     subnet: u8,
     init: Process,
@@ -66,12 +69,15 @@ impl Ground {
         let dir = Path::new(HOME).join(&name);
         ensure!(!dir.exists(), "there is a bed named {name} already: `cargo xtask bed down` takes it away");
         fs::create_dir(&dir).with_context(|| format!("create {}", dir.display()))?;
-        let log = File::create(dir.join("bed.log")).context("create bed.log")?;
-        let (child, init) = first_process(spec.lasting.is_some(), log)?;
+        if spec.clocks {
+            clock_library(&dir)?;
+        }
+        let (child, init) = first_process(&dir, spec.lasting.is_some())?;
         let ground = Self {
             dir,
             lasting: spec.lasting.is_some(),
             disk_mib: spec.disk_mib,
+            clocks: spec.clocks,
             subnet,
             init,
             child: Mutex::new(Some(child)),
@@ -90,9 +96,10 @@ impl Ground {
         let dir = Path::new(HOME).join(name);
         let record = read(&dir).with_context(|| format!("no bed named {name}: `cargo xtask bed up N` raises one"))?;
         let ground = Self {
-            dir,
             lasting: record.owner.is_none(),
             disk_mib: record.disk_mib,
+            clocks: dir.join("clock.so").exists(),
+            dir,
             subnet: record.subnet,
             init: record.init,
             child: Mutex::new(None),
@@ -182,11 +189,12 @@ impl Ground {
 }
 
 /// Starts the process that everything in the bed ends with, and learns its id.
-fn first_process(lasting: bool, log: File) -> Result<(Child, Process)> {
+fn first_process(dir: &Path, lasting: bool) -> Result<(Child, Process)> {
     const INIT: &str = include_str!("init.sh");
     let mode = if lasting { "lasting" } else { "held" };
     let mut command = program("unshare", &["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INIT]);
-    command.args(["bed", mode]).stdout(Stdio::piped()).stderr(log);
+    let log = File::create(dir.join("bed.log")).context("create bed.log")?;
+    command.args(["bed", mode]).arg(dir).stdout(Stdio::piped()).stderr(log);
     if lasting {
         // A signal that the terminal sends to whoever raised it is not for the bed.
         command.process_group(0);
@@ -201,7 +209,10 @@ fn first_process(lasting: bool, log: File) -> Result<(Child, Process)> {
     let init = line.trim().parse().ok().and_then(Process::of);
     match init {
         Some(init) => Ok((child, init)),
-        None => bail!("the bed's first process did not start: {}", child.wait().context("wait for unshare")?),
+        None => {
+            let said = fs::read_to_string(dir.join("bed.log")).unwrap_or_default();
+            bail!("the bed's first process: {}: {}", child.wait().context("wait for unshare")?, said.trim());
+        }
     }
 }
 

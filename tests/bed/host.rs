@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::Read as _,
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    os::unix::process::CommandExt,
+    os::{fd::AsFd, unix::process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
+use rustix::{
+    process::Signal,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 use super::{
     ground::Ground,
@@ -113,6 +116,20 @@ impl BedHost {
         Ok(())
     }
 
+    /// Runs a function on a thread in the host's network: sockets that it makes are the host's.
+    ///
+    /// # Errors
+    /// When the network cannot be entered.
+    pub fn in_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let path = format!("/proc/{}/ns/net", self.running().pid);
+        let namespace = File::open(&path).with_context(|| format!("open {path}"))?;
+        let enter = || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).context("enter a network")
+        };
+        std::thread::scope(|scope| scope.spawn(|| enter().map(|()| work())).join())
+            .map_err(|_| anyhow::Error::msg("the function panicked"))?
+    }
+
     /// What runs on the host, its first process left out.
     #[must_use]
     pub fn processes(&self) -> Vec<Running> {
@@ -197,7 +214,8 @@ impl BedHost {
             self.name,
         );
         let address = format!("{}/24", self.address());
-        let args = ["sh", "-c", &disk, HOST, "boot", &self.name, &address, key.trim(), ""];
+        let clock = if self.ground.clocks { "/run/files/clock.so" } else { "" };
+        let args = ["sh", "-c", &disk, HOST, "boot", &self.name, &address, key.trim(), clock];
         let mut command = self.ground.enter(true, &args);
         command.stdin(File::open(self.ground.dir.join("hosts")).context("open the bed's hosts")?);
         command.stdout(log.try_clone().context("share a host's log")?).stderr(log);

@@ -1,6 +1,6 @@
 # Boots one host of a test bed, and is its first process from then on: every process of the host ends with this one.
 #
-#   $1 name   $2 address/bits   $3 the public key that may log in   $4 clock library, or nothing
+#   $1 name   $2 address/bits   $3 the public key that may log in   $4 the library that shifts clocks, or nothing
 #
 # The working directory is a tmpfs of the host's own (its disk); stdin is its /etc/hosts. Its root is an overlay over
 # this machine's root: programs are there, but nobody's home, nobody's keys, no mesh, and no GPU.
@@ -122,7 +122,6 @@ pivot_root . .
 umount -l .
 cd /
 if [ -n "$clock" ]; then
-  : > /run/bed-clock
   truncate -s 8 /run/bed-clock
   echo /usr/local/lib/bed-clock.so > /etc/ld.so.preload
 fi

@@ -9,6 +9,7 @@
 //! but to the machine that runs it (`.254`). Users: `root`, `op` (sudo asks for `op-secret`), `opfree` (sudo asks
 //! nothing), `nosudo`.
 
+mod faults;
 mod ground;
 mod host;
 mod need;
@@ -25,7 +26,11 @@ use std::{
 use anyhow::{Context, Result};
 
 use self::ground::Ground;
-pub use self::{host::BedHost, need::wanted, process::Process};
+pub use self::{
+    host::BedHost,
+    need::{wanted, wanted_as},
+    process::{Process, Running},
+};
 
 /// What is to be raised.
 #[derive(Debug, Clone)]
@@ -34,13 +39,15 @@ pub struct BedSpec {
     pub hosts: usize,
     /// The size of each host's disk, which is memory as far as it is used.
     pub disk_mib: u32,
+    /// Gives every host a wall clock that [`BedHost::skew_clock`] can shift.
+    pub clocks: bool,
     /// Keeps the bed, under this name, after the process that raised it.
     pub lasting: Option<String>,
 }
 
 impl Default for BedSpec {
     fn default() -> Self {
-        Self { hosts: 1, disk_mib: 2048, lasting: None }
+        Self { hosts: 1, disk_mib: 2048, clocks: false, lasting: None }
     }
 }
 

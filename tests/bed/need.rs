@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use super::{
-    Bed,
+    Bed, BedSpec,
     shell::{PATH, program, run},
 };
 
@@ -42,10 +42,16 @@ pub(super) fn available() -> Result<(), String> {
 /// A bed for a test; `None` on a machine where nobody is root: then the test is skipped, and `cargo xtask test` says so
 /// at its end. Whatever else is missing fails the test.
 #[must_use]
-#[allow(clippy::print_stderr, reason = "a skipped test says why")]
 pub fn wanted(hosts: usize) -> Option<Bed> {
+    wanted_as(BedSpec { hosts, ..BedSpec::default() })
+}
+
+/// The same for a bed of another kind.
+#[must_use]
+#[allow(clippy::print_stderr, reason = "a skipped test says why")]
+pub fn wanted_as(spec: BedSpec) -> Option<Bed> {
     if rustix::process::geteuid().is_root() {
-        return Some(Bed::new(hosts));
+        return Some(Bed::with(spec).unwrap_or_else(|error| panic!("test bed: {error:#}")));
     }
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("skipped: {test}: it needs hosts, which only root may make: run as root\n");

@@ -3,14 +3,16 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    net::UdpSocket,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use mesh_tests::{
     Ran,
-    bed::{Bed, BedHost, wanted},
+    bed::{Bed, BedHost, BedSpec, wanted, wanted_as},
     until,
 };
 
@@ -95,6 +97,101 @@ fn many_hosts_are_up_at_once_and_leave_nothing() {
     assert_eq!(links.len() - 1, self::links().len(), "a link stays");
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts, "a mount stays");
     eprintln!("16 hosts in {up:?}, gone after {:?}", start.elapsed() - up);
+}
+
+#[test]
+fn hosts_of_a_killed_owner_are_gone() {
+    // Raised first, so that the other's subnet and directory differ from it.
+    let Some(bed) = wanted(1) else { return };
+    let mut owner = Command::new(mesh_tests::bin_dir().join("mesh-bed"));
+    let mut owner = owner.args(["up", "2", "--hold"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let key = lines.filter_map(|it| Some(PathBuf::from(it.strip_prefix("key")?.trim()))).next().unwrap();
+    let theirs = key.parent().unwrap();
+    let name = theirs.file_name().unwrap().to_str().unwrap();
+    let inits: Vec<_> = Bed::open(name).unwrap().hosts().iter().map(|it| it.init().unwrap()).collect();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    until("its hosts are gone", Duration::from_secs(5), || inits.iter().all(|it| !it.alive()).then_some(()));
+
+    drop(Bed::new(1));
+    assert!(!theirs.exists(), "what it left is swept when the next bed is raised");
+    assert!(bed.host("h1").init().is_some(), "a bed whose owner lives is not");
+}
+
+#[test]
+fn faults_hit_what_they_name_and_nothing_else() {
+    let Some(bed) = wanted_as(BedSpec { hosts: 3, clocks: true, disk_mib: 64, ..BedSpec::default() }) else { return };
+    links_are_cut(&bed);
+    let host = bed.host("h1");
+    host.slow(800, None).unwrap();
+    let start = Instant::now();
+    ssh(&bed, "root", host, "head -c 300000 /dev/urandom").ok();
+    assert!(start.elapsed() > Duration::from_secs(2), "2.4 Mbit at 0.8 Mbit/s took {:?}", start.elapsed());
+    if let Err(error) = host.slow(800, Some(Duration::from_millis(100))) {
+        assert!(format!("{error:#}").contains("sch_netem"), "{error:#}");
+    }
+    bed.heal().unwrap();
+    disks_are_full(host);
+    clocks_are_off(&bed);
+}
+
+fn links_are_cut(bed: &Bed) {
+    // A datagram needs one direction only, so it tells which one is open.
+    let reaches = |from: &str, to: &str| {
+        let to = bed.host(to);
+        let inbox = to.in_network(|| UdpSocket::bind("0.0.0.0:7000").unwrap()).unwrap();
+        inbox.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let outbox = bed.host(from).in_network(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+        outbox.send_to(b"hello", (to.address(), 7000)).unwrap();
+        inbox.recv(&mut [0; 8]).is_ok()
+    };
+    assert!(reaches("h1", "h2") && reaches("h2", "h1"));
+    bed.cut("h1", "h2").unwrap();
+    assert!(!reaches("h1", "h2") && !reaches("h2", "h1") && reaches("h1", "h3") && reaches("h3", "h2"));
+    bed.heal().unwrap();
+    bed.cut_one_way("h1", "h2").unwrap();
+    assert!(!reaches("h1", "h2") && reaches("h2", "h1") && reaches("h1", "h3"));
+    bed.heal().unwrap();
+    assert!(reaches("h1", "h2"));
+    bed.cut_off("h3").unwrap();
+    assert!(!reaches("h3", "h1") && !reaches("h1", "h3") && reaches("h2", "h1"));
+    bed.heal().unwrap();
+    assert!(reaches("h3", "h1"));
+}
+
+fn disks_are_full(host: &BedHost) {
+    let write = |kib: u32| host.exec(&format!("head -c {kib}K /dev/zero > /var/lib/file"));
+    write(4096).ok();
+    host.fill_disk(1024).unwrap();
+    let _ = host.exec("rm /var/lib/file").ok();
+    write(9000).exits(1).says(&["No space left on device"]);
+    host.free_disk().unwrap();
+    write(9000).ok();
+}
+
+fn clocks_are_off(bed: &Bed) {
+    let host = bed.host("h2");
+    let off_s = |there: Ran| {
+        let there: i64 = there.ok().stdout.lines().last().unwrap().parse().unwrap();
+        let here = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        there - i64::try_from(here.as_secs()).unwrap()
+    };
+    host.daemon("ticks", "exec bash -c \"while :; do printf '%(%s)T\\n'; read -t 0.1 < /dev/ptmx; done\"");
+    let tick = || {
+        until("a tick", Duration::from_secs(5), || {
+            Some(host.exec("cat /var/log/ticks")).filter(|it| !it.stdout.is_empty())
+        })
+    };
+    assert!(off_s(tick()).abs() < 3);
+    host.skew_clock(-7200).unwrap();
+    let is_off = |off_s: i64| (-7203..-7195).contains(&off_s);
+    assert!(is_off(off_s(host.exec("date +%s"))));
+    assert!(is_off(off_s(ssh(bed, "opfree", host, "sudo -n date +%s"))));
+    until("a running program sees it too", Duration::from_secs(5), || is_off(off_s(tick())).then_some(()));
+    assert!(off_s(bed.host("h1").exec("date +%s")).abs() < 3, "another host's clock is right");
+    host.skew_clock(0).unwrap();
+    assert!(off_s(host.exec("date +%s")).abs() < 3);
 }
 
 /// Links of this machine into beds.

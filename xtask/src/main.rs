@@ -24,6 +24,12 @@ struct Args {
 enum Command {
     /// Builds and starts a local mesh, sends one request through it and leaves it running.
     Up,
+    /// Raises hosts to try mesh on, and takes them away: `bed up 5`, `bed status`, `bed down`.
+    Bed {
+        /// What to do; `bed help` says what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Runs every test; installs what they need.
     Test {
         /// Only tests whose name holds this text.
@@ -63,6 +69,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Up => up::run(),
+        Command::Bed { args } => up::bed(&args),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Ci { skip_tests } => test::ci(skip_tests),
         Command::Gen { check } => r#gen::run(check),

@@ -1,6 +1,6 @@
 //! `cargo xtask test` and `ci`: every check, with what it needs installed first.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::Result;
 
@@ -11,9 +11,11 @@ use crate::{
 };
 
 /// Runs every test, or those whose name holds `filter`.
+#[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     shell::run(&mut Command::new(root().join("tests/real/setup")))?;
-    shell::build(PROFILE)?;
+    let skipped = shell::build(PROFILE)?.join("skipped-tests.txt");
+    let _ = fs::remove_file(&skipped);
     let nextest = shell::answers("cargo-nextest", "--version");
     let mut command = if nextest {
         cargo(&["nextest", "run", "--workspace", "--cargo-profile", PROFILE, "--no-fail-fast"])
@@ -26,7 +28,10 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     if let Some(filter) = filter {
         command.arg(filter);
     }
-    shell::run(command.env("INSTA_UPDATE", "no"))
+    let ran = shell::run(command.env("INSTA_UPDATE", "no"));
+    // A test that cannot run on this machine has said so among thousands of lines.
+    eprint!("{}", fs::read_to_string(skipped).unwrap_or_default());
+    ran
 }
 
 /// All of CI; without the tests when they are run apart.

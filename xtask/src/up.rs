@@ -1,4 +1,4 @@
-//! `cargo xtask up`: a local mesh, one served request, and what to type next.
+//! `cargo xtask up`: a local mesh, one served request, and what to type next; `cargo xtask bed`: hosts to try it on.
 
 use std::process::Command;
 
@@ -20,4 +20,10 @@ pub(crate) fn run() -> Result<()> {
         bin.display()
     );
     Ok(())
+}
+
+/// Builds the binaries and has the one of the test bed do what it is told.
+pub(crate) fn bed(args: &[String]) -> Result<()> {
+    let bin = shell::build(PROFILE)?;
+    shell::run(Command::new(bin.join("mesh-bed")).args(args))
 }

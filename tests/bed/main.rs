@@ -1,0 +1,105 @@
+//! `mesh-bed`: hosts to try mesh on by hand, as the tests have them.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
+
+use std::{process::ExitCode, time::Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+use mesh_tests::bed::{Bed, BedSpec};
+
+/// Raises hosts on this machine and takes them away again.
+#[derive(Debug, Parser)]
+#[command(name = "mesh-bed", bin_name = "cargo xtask bed")]
+struct Args {
+    /// Which bed, where there are several.
+    #[arg(long, global = true, default_value = "bed")]
+    name: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Raises hosts, and says how to reach them.
+    Up {
+        /// How many.
+        #[arg(default_value_t = 5)]
+        hosts: usize,
+        /// The size of each host's disk in MiB; what is used of it is memory.
+        #[arg(long, default_value_t = 4096)]
+        disk_mib: u32,
+        /// Stays, and the hosts go when this ends, however it ends.
+        #[arg(long)]
+        hold: bool,
+    },
+    /// Says how the hosts are reached.
+    Status,
+    /// Takes the hosts away, with everything on them.
+    Down,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let plain = args.name.chars().all(|it| it.is_ascii_alphanumeric() || it == '-');
+    ensure!(plain && !args.name.is_empty(), "a bed's name has letters, digits and dashes: `{}`", args.name);
+    ensure!(!args.name.starts_with("test-"), "the names that begin with test- are for tests: `{}`", args.name);
+    match args.command {
+        Command::Up { hosts, disk_mib, hold } => {
+            let start = Instant::now();
+            let lasting = (!hold).then_some(args.name);
+            let bed = Bed::with(BedSpec { hosts, disk_mib, lasting, ..BedSpec::default() })?;
+            let yaml = bed.hosts_yaml(|_| {})?;
+            println!("{hosts} hosts are up after {} ms.\n", start.elapsed().as_millis());
+            status(&bed);
+            println!("\nNext, try:\n  mesh bootstrap {}", yaml.display());
+            if hold {
+                println!("\nThe hosts go when this ends.");
+                std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("wait for the end of stdin")?;
+            } else {
+                println!("  cargo xtask bed down");
+            }
+        }
+        Command::Status => status(&Bed::open(&args.name)?),
+        Command::Down => {
+            let bed = Bed::open(&args.name)?;
+            let count = bed.hosts().len();
+            bed.down()?;
+            println!("{count} hosts are gone.");
+        }
+    }
+    Ok(())
+}
+
+/// Who is there and how to get in.
+fn status(bed: &Bed) {
+    println!("{:<6} {:<14} {:<6} PROGRAMS", "HOST", "ADDRESS", "STATE");
+    for host in bed.hosts() {
+        let mut programs: Vec<String> = host.processes().into_iter().map(|it| it.program).collect();
+        programs.sort();
+        programs.dedup();
+        let state = if host.init().is_some() { "up" } else { "off" };
+        println!("{:<6} {:<14} {state:<6} {}", host.name(), host.address().to_string(), programs.join(" "));
+    }
+    let (key, known) = (bed.key(), bed.known_hosts());
+    println!("\nusers       root, op (sudo asks for op-secret), opfree (sudo asks nothing), nosudo");
+    println!("key         {}", key.display());
+    println!("host keys   {}", known.display());
+    println!("hosts.yaml  {}", bed.dir().join("hosts.yaml").display());
+    if let Some(host) = bed.hosts().first() {
+        println!(
+            "log in      ssh -F none -i {} -o UserKnownHostsFile={} root@{}",
+            key.display(),
+            known.display(),
+            host.address()
+        );
+    }
+}
