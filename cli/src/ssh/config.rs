@@ -6,6 +6,8 @@ mod chain;
 mod dump;
 mod expand;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 

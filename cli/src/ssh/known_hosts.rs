@@ -13,11 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use russh::keys::{Algorithm, PublicKey, ssh_key::public::KeyData};
 
 use self::names::Names;
-pub(crate) use self::{
-    krl::Revocations,
-    learn::learn,
-    names::{HostName, glob},
-};
+pub(crate) use self::{krl::Revocations, learn::learn, names::HostName};
 
 /// The most that is read of one file: a line is about 200 bytes, so this is some 80 000 hosts.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -224,10 +220,13 @@ fn key(text: &str) -> Result<KeyData, String> {
     let key = PublicKey::from_bytes(&bytes).map_err(|_| format!("not a key of type `{}`", shown(kind)))?;
     let algorithm = key.algorithm();
     let named = kind == algorithm.as_str() || (algorithm.is_rsa() && matches!(kind, "rsa-sha2-256" | "rsa-sha2-512"));
-    match KeyData::from(key) {
-        _ if !named => Err(format!("it says `{}` but the key is another type", shown(kind))),
-        KeyData::Other(_) => Err(format!("key type `{}` is not known", shown(kind))),
-        key => Ok(key),
+    let key = KeyData::from(key);
+    if !named {
+        Err(format!("it says `{}` but the key is another type", shown(kind)))
+    } else if key.is_other() {
+        Err(format!("key type `{}` is not known", shown(kind)))
+    } else {
+        Ok(key)
     }
 }
 

@@ -12,6 +12,8 @@ mod frame;
 mod identity;
 mod jump;
 pub(crate) mod known_hosts;
+#[cfg(test)]
+mod openssh;
 pub(crate) mod policy;
 pub(crate) mod secret;
 mod session;

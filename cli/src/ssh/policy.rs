@@ -6,6 +6,8 @@
 
 mod algorithms;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use mesh_core::time::Timestamp;
 use russh::keys::{
@@ -17,7 +19,7 @@ pub(crate) use self::{
     algorithms::{Preference, algorithms},
     refusal::Refusal,
 };
-use super::known_hosts::{HostName, KnownHosts, Line, Marker, Place, glob};
+use super::known_hosts::{HostName, KnownHosts, Line, Marker, Place};
 use crate::hosts::HostKeyPolicy;
 
 /// By what a key is judged besides the files.
@@ -71,6 +73,9 @@ pub(crate) fn judge(known: &KnownHosts, question: &Question<'_>, shown: &PublicK
     let key = shown.public_key();
     let certificate = shown.certificate();
     let new = NewKey { fingerprint: fingerprint(key.key_data()), key };
+    if let Some((file, why)) = known.revocations().and_then(|(file, list)| Some((file, list.unreadable()?))) {
+        return Verdict::Refuse(Refusal::NoList { shown: new, file: file.to_owned(), why: why.to_owned() });
+    }
     if let Some(place) = revoked(known, question.name, new.key.key_data(), certificate) {
         return Verdict::Refuse(Refusal::Revoked { shown: new, place });
     }
@@ -170,7 +175,7 @@ fn valid(certificate: &Certificate, principal: &str, now_unix_s: u64) -> Result<
         return Err(format!("it has expired at {}", time(certificate.valid_before())));
     }
     let principals = certificate.valid_principals();
-    if !principals.is_empty() && !principals.iter().any(|pattern| glob(principal, pattern)) {
+    if !principals.is_empty() && !principals.iter().any(|it| it == principal) {
         return Err(format!("it is made out to {}, not to {principal}", principals.join(", ")));
     }
     if let Some(option) = certificate.critical_options().keys().next() {

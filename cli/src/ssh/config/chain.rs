@@ -91,10 +91,8 @@ fn hop(written: &str, ssh: &Ssh, is_through_another: bool) -> Result<(String, Ss
     // Who is reached through another needs no way of its own; that one is named keeps `ssh_config` from naming it.
     let jump = if is_through_another { vec![host.to_owned()] } else { Vec::new() };
     // The pin is the destination's. Without one, `pinned` would refuse every jump host: those must be known.
-    let host_key_policy = match ssh.host_key_policy {
-        HostKeyPolicy::Pinned => HostKeyPolicy::Strict,
-        other => other,
-    };
+    let policy = ssh.host_key_policy;
+    let host_key_policy = if policy == HostKeyPolicy::Pinned { HostKeyPolicy::Strict } else { policy };
     Ok((host.to_owned(), Ssh { user, port, jump, host_key_policy, host_key: None, ..ssh.clone() }))
 }
 

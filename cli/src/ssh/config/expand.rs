@@ -25,7 +25,7 @@ pub(super) struct Tokens<'a> {
 impl Tokens<'_> {
     /// The path that is meant.
     pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
-        Ok(tilde(&self.text(text)?, self.here).ok_or_else(|| format!("{text}: the home of another user"))?)
+        tilde(&self.text(text)?, self.here).ok_or_else(|| format!("{text}: the home of another user"))
     }
 
     fn text(&self, text: &str) -> Result<String, String> {

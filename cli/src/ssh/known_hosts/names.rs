@@ -121,7 +121,7 @@ fn matches_list(name: &str, list: &str) -> bool {
 }
 
 /// Whether a text fits a pattern of `*` and `?`; no other character is special.
-pub(crate) fn glob(text: &str, pattern: &str) -> bool {
+fn glob(text: &str, pattern: &str) -> bool {
     let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut t, mut p) = (0, 0);
     // Where to go on when what follows the last `*` does not fit: one more byte is left to it.

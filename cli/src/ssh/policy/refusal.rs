@@ -1,6 +1,10 @@
 //! Why a key is refused, and the next command.
 
-use std::{collections::BTreeSet, fmt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::{NewKey, fingerprint};
 use crate::{
@@ -17,6 +21,8 @@ pub(crate) enum Refusal {
     Changed { shown: NewKey, name: String, recorded: Vec<Line> },
     /// The key, or the authority of its certificate, is revoked here.
     Revoked { shown: NewKey, place: Place },
+    /// What is revoked everywhere cannot be read, so nothing can be trusted.
+    NoList { shown: NewKey, file: PathBuf, why: String },
     /// Its authority is known, but the certificate does not hold.
     BadCertificate { shown: NewKey, authority: Place, why: String },
     /// hosts.yaml pins another key.
@@ -32,6 +38,7 @@ impl Refusal {
             Self::NotKnown { shown }
             | Self::Changed { shown, .. }
             | Self::Revoked { shown, .. }
+            | Self::NoList { shown, .. }
             | Self::BadCertificate { shown, .. }
             | Self::OtherPin { shown, .. }
             | Self::NoPin { shown } => shown,
@@ -51,6 +58,7 @@ impl Refusal {
             Self::Revoked { place, .. } => {
                 format!("give {} a new host key; the old one is revoked in {place}", name.principal())
             }
+            Self::NoList { file, .. } => format!("ssh-keygen -Q -l -f {}", file.display()),
             Self::BadCertificate { .. } => {
                 format!("sign the host key again: ssh-keygen -s CA -h -I ID -n {} KEY.pub", name.principal())
             }
@@ -86,6 +94,9 @@ impl fmt::Display for Refusal {
                 f.write_str(". Either the host was set up anew, or something answers in its place")
             }
             Self::Revoked { place, .. } => write!(f, "is revoked at {place}"),
+            Self::NoList { file, why, .. } => {
+                write!(f, "cannot be looked up among the revoked keys: {}: {why}", file.display())
+            }
             Self::BadCertificate { authority, why, .. } => {
                 write!(f, "comes with a certificate of the authority at {authority} that does not hold: {why}")
             }
@@ -106,16 +117,16 @@ impl Eq for Refusal {}
 /// The commands that take lines out of their files; those that no command takes out are named.
 fn forget(name: &str, recorded: &[Line]) -> String {
     let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
-    let files: BTreeSet<&Path> =
-        recorded.iter().filter(|line| line.is_removable()).map(|line| line.place.file.as_path()).collect();
-    let mut commands: Vec<String> = files
-        .iter()
-        .map(|file| format!("ssh-keygen -R {} -f {}", quoted(name), quoted(&file.display().to_string())))
-        .collect();
-    let others: Vec<String> =
-        recorded.iter().filter(|line| !line.is_removable()).map(|line| line.place.to_string()).collect();
-    if !others.is_empty() {
-        commands.push(format!("$EDITOR {}", others.join(" ")));
+    let (removable, others): (Vec<&Line>, Vec<&Line>) = recorded.iter().partition(|line| line.is_removable());
+    let files: BTreeSet<&Path> = removable.iter().map(|line| line.place.file.as_path()).collect();
+    let remove = |file: &&Path| format!("ssh-keygen -R {} -f {}", quoted(name), quoted(&file.display().to_string()));
+    let mut steps = Vec::new();
+    if !files.is_empty() {
+        steps.push(files.iter().map(remove).collect::<Vec<_>>().join(" && "));
     }
-    format!("only if the host was set up anew: {}", commands.join(" && "))
+    if !others.is_empty() {
+        let places: Vec<String> = others.iter().map(|line| line.place.to_string()).collect();
+        steps.push(format!("take out {} by hand", places.join(", ")));
+    }
+    format!("only if the host was set up anew: {}", steps.join("; "))
 }

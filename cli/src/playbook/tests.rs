@@ -1,1 +1,0 @@
-//! The engine over a local shell, with real files.
