@@ -100,7 +100,7 @@ impl BedHost {
         self.resize(&format!("{}m", self.ground.disk_mib))
     }
 
-    /// Shifts the host's wall clock against that of this machine, for running programs too, until the next boot.
+    /// Shifts the host's wall clock against that of this machine, for running programs too.
     ///
     /// Programs that ask the C library see it (`tests/bed/clock.c` says which do not); monotonic clocks stay right.
     ///
@@ -108,7 +108,8 @@ impl BedHost {
     /// When the bed was raised without [`super::BedSpec::clocks`].
     pub fn skew_clock(&self, seconds: i64) -> Result<()> {
         ensure!(self.ground.clocks, "the bed has no clocks of its own: raise it with `clocks: true`");
-        let file = fs::File::options().write(true).open(self.path("/run/bed-clock")).context("open the clock")?;
+        let file =
+            fs::File::options().write(true).open(self.path("/usr/local/lib/bed-clock")).context("open the clock")?;
         let shift_ns = seconds.checked_mul(1_000_000_000).context("more than 292 years")?;
         file.write_all_at(&shift_ns.to_ne_bytes(), 0).context("set the clock")
     }

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BedHost, BedSpec,
+    BedSpec,
     faults::clock_library,
     process::Process,
     shell::{feed, program, run},
@@ -38,6 +38,8 @@ pub(super) struct Ground {
     pub(super) disk_mib: u32,
     /// Whether the hosts have clocks that can be shifted.
     pub(super) clocks: bool,
+    /// The root file system of machines with systemd.
+    pub(super) systemd: Option<PathBuf>,
     /// The third byte of every address.
     subnet: u8,
     init: Process,
@@ -53,6 +55,7 @@ struct Record {
     init: Process,
     subnet: u8,
     disk_mib: u32,
+    systemd: Option<PathBuf>,
     hosts: usize,
 }
 
@@ -78,6 +81,7 @@ impl Ground {
             lasting: spec.lasting.is_some(),
             disk_mib: spec.disk_mib,
             clocks: spec.clocks,
+            systemd: spec.systemd.clone(),
             subnet,
             init,
             child: Mutex::new(Some(child)),
@@ -99,17 +103,13 @@ impl Ground {
             lasting: record.owner.is_none(),
             disk_mib: record.disk_mib,
             clocks: dir.join("clock.so").exists(),
+            systemd: record.systemd,
             dir,
             subnet: record.subnet,
             init: record.init,
             child: Mutex::new(None),
         };
         Ok((ground, record.hosts))
-    }
-
-    /// Keeps what is needed to find the bed again.
-    pub(super) fn save(&self, hosts: &[BedHost]) -> Result<()> {
-        self.record(hosts.len())
     }
 
     /// The address of a host by its number; 254 is the machine that runs the bed.
@@ -149,12 +149,20 @@ impl Ground {
             child.wait().context("wait for the bed's first process")?;
         }
         unlink(self.subnet)?;
+        remove_cgroups(self.subnet);
         fs::remove_dir_all(&self.dir).with_context(|| format!("remove {}", self.dir.display()))
+    }
+
+    /// The cgroup of machines with systemd.
+    pub(super) fn cgroup(&self) -> String {
+        name(self.subnet)
     }
 
     fn record(&self, hosts: usize) -> Result<()> {
         let owner = if self.lasting { None } else { Process::own() };
-        let record = Record { owner, init: self.init, subnet: self.subnet, disk_mib: self.disk_mib, hosts };
+        let systemd = self.systemd.clone();
+        let (init, subnet, disk_mib) = (self.init, self.subnet, self.disk_mib);
+        let record = Record { owner, init, subnet, disk_mib, systemd, hosts };
         fs::write(self.dir.join("bed.json"), serde_json::to_vec(&record)?).context("write bed.json")
     }
 
@@ -239,6 +247,21 @@ fn unlink(subnet: u8) -> Result<()> {
     Ok(())
 }
 
+/// Takes the cgroups of machines away; nothing is in them any more.
+fn remove_cgroups(subnet: u8) {
+    for hierarchy in ["", "systemd", "unified"] {
+        remove_tree(&Path::new("/sys/fs/cgroup").join(hierarchy).join(name(subnet)));
+    }
+}
+
+/// Removes directories from the leaves up. What the kernel shows in them as files goes with them.
+fn remove_tree(dir: &Path) {
+    let below = fs::read_dir(dir).into_iter().flatten().flatten().map(|it| it.path());
+    below.filter(|it| it.is_dir()).for_each(|it| remove_tree(&it));
+    // One that is not there, or that somebody still uses, harms nobody.
+    let _ = fs::remove_dir(dir);
+}
+
 fn read(dir: &Path) -> Result<Record> {
     let text = fs::read(dir.join("bed.json")).context("read bed.json")?;
     serde_json::from_slice(&text).context("understand bed.json")
@@ -255,6 +278,7 @@ fn sweep() -> Result<()> {
             Ok(record) if record.owner.is_some_and(|it| !it.alive()) => {
                 record.init.end()?;
                 unlink(record.subnet)?;
+                remove_cgroups(record.subnet);
             }
             Ok(_) => continue,
             Err(_) => {}

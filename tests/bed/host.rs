@@ -70,6 +70,12 @@ impl BedHost {
     /// Its first process; `None` while it is off.
     #[must_use]
     pub fn init(&self) -> Option<Process> {
+        let boot = self.boot()?;
+        if self.ground.systemd.is_some() { boot.machine() } else { Some(boot) }
+    }
+
+    /// The boot script: the first process of a host without systemd, and an ancestor of that of a host with it.
+    fn boot(&self) -> Option<Process> {
         let text = fs::read_to_string(self.ground.inside(&self.disk()).join("pid")).ok()?;
         Process::of(text.trim().parse().ok()?)
     }
@@ -163,8 +169,13 @@ impl BedHost {
     /// # Errors
     /// When it does not end.
     pub fn power_off(&self) -> Result<()> {
+        let boot = self.boot();
         if let Some(init) = self.init() {
             init.end()?;
+        }
+        if let Some(boot) = boot {
+            let ended = soon(Duration::from_secs(5), || (!boot.alive()).then_some(()));
+            ended.map_or_else(|| boot.end(), Ok)?;
         }
         if let Some(mut child) = self.child.lock().ok().and_then(|mut it| it.take()) {
             child.wait().context("wait for a host's end")?;
@@ -208,14 +219,18 @@ impl BedHost {
         let key = fs::read_to_string(self.ground.dir.join("key.pub")).context("read the bed's key")?;
         let disk = format!(
             "set -e; mkdir -p {0}; mountpoint -q {0} || mount -t tmpfs -o size={1}m,mode=755 {2} {0}; rm -f {0}/pid; cd {0}; \
-             exec nsenter --net=/run/netns/{2} unshare --mount --pid --uts --ipc --fork --kill-child sh -c \"$0\" \"$@\"",
+             exec nsenter --net=/run/netns/{2} unshare --mount {3} sh -c \"$0\" \"$@\"",
             self.disk(),
             self.ground.disk_mib,
             self.name,
+            // systemd-nspawn makes the other namespaces itself.
+            if self.ground.systemd.is_some() { "" } else { "--pid --uts --ipc --fork --kill-child" },
         );
         let address = format!("{}/24", self.address());
         let clock = if self.ground.clocks { "/run/files/clock.so" } else { "" };
-        let args = ["sh", "-c", &disk, HOST, "boot", &self.name, &address, key.trim(), clock];
+        let root = self.ground.systemd.as_deref().map(Path::to_string_lossy).unwrap_or_default();
+        let args =
+            ["sh", "-c", &disk, HOST, "boot", &self.name, &address, key.trim(), clock, &root, &self.ground.cgroup()];
         let mut command = self.ground.enter(true, &args);
         command.stdin(File::open(self.ground.dir.join("hosts")).context("open the bed's hosts")?);
         command.stdout(log.try_clone().context("share a host's log")?).stderr(log);

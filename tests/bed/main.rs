@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use mesh_tests::bed::{Bed, BedSpec};
+use mesh_tests::bed::{Bed, BedSpec, systemd_root};
 
 /// Raises hosts on this machine and takes them away again.
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ enum Command {
         /// The size of each host's disk in MiB; what is used of it is memory.
         #[arg(long, default_value_t = 4096)]
         disk_mib: u32,
+        /// Machines with systemd, for which a root file system is made first (3 minutes, once).
+        #[arg(long)]
+        systemd: bool,
         /// Stays, and the hosts go when this ends, however it ends.
         #[arg(long)]
         hold: bool,
@@ -53,10 +56,11 @@ fn run(args: Args) -> Result<()> {
     ensure!(plain && !args.name.is_empty(), "a bed's name has letters, digits and dashes: `{}`", args.name);
     ensure!(!args.name.starts_with("test-"), "the names that begin with test- are for tests: `{}`", args.name);
     match args.command {
-        Command::Up { hosts, disk_mib, hold } => {
+        Command::Up { hosts, disk_mib, systemd, hold } => {
+            let systemd = systemd.then(systemd_root).transpose()?;
             let start = Instant::now();
             let lasting = (!hold).then_some(args.name);
-            let bed = Bed::with(BedSpec { hosts, disk_mib, lasting, ..BedSpec::default() })?;
+            let bed = Bed::with(BedSpec { hosts, disk_mib, systemd, lasting, ..BedSpec::default() })?;
             let yaml = bed.hosts_yaml(|_| {})?;
             println!("{hosts} hosts are up after {} ms.\n", start.elapsed().as_millis());
             status(&bed);

@@ -28,7 +28,7 @@ use anyhow::{Context, Result};
 use self::ground::Ground;
 pub use self::{
     host::BedHost,
-    need::{wanted, wanted_as},
+    need::{machines, systemd_root, wanted, wanted_as},
     process::{Process, Running},
 };
 
@@ -41,13 +41,15 @@ pub struct BedSpec {
     pub disk_mib: u32,
     /// Gives every host a wall clock that [`BedHost::skew_clock`] can shift.
     pub clocks: bool,
+    /// A root file system for machines with systemd, as [`systemd_root`] makes it; without one, hosts have no systemd.
+    pub systemd: Option<PathBuf>,
     /// Keeps the bed, under this name, after the process that raised it.
     pub lasting: Option<String>,
 }
 
 impl Default for BedSpec {
     fn default() -> Self {
-        Self { hosts: 1, disk_mib: 2048, clocks: false, lasting: None }
+        Self { hosts: 1, disk_mib: 2048, clocks: false, systemd: None, lasting: None }
     }
 }
 
@@ -74,15 +76,17 @@ impl Bed {
         let ground = Arc::new(Ground::lay(&spec)?);
         let hosts: Vec<BedHost> = (1..=spec.hosts).map(|number| BedHost::new(&ground, number)).collect();
         let bed = Self { hosts, ground };
-        for host in bed.hosts() {
-            host.start()?;
+        match bed.boot() {
+            Ok(()) => Ok(bed),
+            Err(error) if bed.ground.lasting => bed.down().and(Err(error)),
+            Err(error) => Err(error),
         }
-        for host in bed.hosts() {
-            host.wait_for_sshd()?;
-        }
-        bed.trust()?;
-        bed.ground.save(&bed.hosts)?;
-        Ok(bed)
+    }
+
+    fn boot(&self) -> Result<()> {
+        self.hosts.iter().try_for_each(BedHost::start)?;
+        self.hosts.iter().try_for_each(BedHost::wait_for_sshd)?;
+        self.trust()
     }
 
     /// Why this machine can have no bed.

@@ -63,13 +63,30 @@ impl Process {
         Ok(())
     }
 
+    /// The first process of the process namespace that this one, or a child of it, or theirs, has made.
+    #[must_use]
+    pub(super) fn machine(&self) -> Option<Self> {
+        let own = fs::read_link(format!("/proc/{}/ns/pid", self.pid)).ok()?;
+        let mut parents: Vec<(i32, i32)> = ids().filter_map(|pid| Some((parent(pid)?, pid))).collect();
+        parents.sort_unstable();
+        let mut pid = self.pid;
+        // A handful of generations at most: sh, systemd-nspawn, systemd.
+        for _ in 0..4 {
+            pid = parents.iter().find(|(of, _)| *of == pid)?.1;
+            if fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|it| it != own) {
+                return Self::of(pid);
+            }
+        }
+        None
+    }
+
     /// Everything that runs in the process namespace of this process, itself left out.
     #[must_use]
     pub fn company(&self) -> Vec<Running> {
         let Ok(namespace) = fs::read_link(format!("/proc/{}/ns/pid", self.pid)) else { return Vec::new() };
-        let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let ids = ids.filter_map(|it| it.file_name().to_str()?.parse::<i32>().ok()).filter(|it| *it != self.pid);
-        ids.filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|it| it == namespace))
+        let others = ids().filter(|it| *it != self.pid);
+        others
+            .filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|it| it == namespace))
             .filter_map(|pid| {
                 let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
                 let program = program.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
@@ -86,6 +103,15 @@ pub struct Running {
     pub process: Process,
     /// The name of the file that it executes.
     pub program: String,
+}
+
+fn ids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok())
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Asks every ten milliseconds until there is an answer, for at most `limit`.

@@ -12,7 +12,7 @@ use std::{
 
 use mesh_tests::{
     Ran,
-    bed::{Bed, BedHost, BedSpec, wanted, wanted_as},
+    bed::{Bed, BedHost, BedSpec, machines, wanted, wanted_as},
     until,
 };
 
@@ -105,8 +105,8 @@ fn hosts_of_a_killed_owner_are_gone() {
     let Some(bed) = wanted(1) else { return };
     let mut owner = Command::new(mesh_tests::bin_dir().join("mesh-bed"));
     let mut owner = owner.args(["up", "2", "--hold"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let key = lines.filter_map(|it| Some(PathBuf::from(it.strip_prefix("key")?.trim()))).next().unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let key = lines.find_map(|it| Some(PathBuf::from(it.strip_prefix("key")?.trim()))).unwrap();
     let theirs = key.parent().unwrap();
     let name = theirs.file_name().unwrap().to_str().unwrap();
     let inits: Vec<_> = Bed::open(name).unwrap().hosts().iter().map(|it| it.init().unwrap()).collect();
@@ -192,6 +192,31 @@ fn clocks_are_off(bed: &Bed) {
     assert!(off_s(bed.host("h1").exec("date +%s")).abs() < 3, "another host's clock is right");
     host.skew_clock(0).unwrap();
     assert!(off_s(host.exec("date +%s")).abs() < 3);
+}
+
+#[test]
+fn systemd_machines_boot_reboot_and_leave_nothing() {
+    let cgroups =
+        || Ran::from(Command::new("find").args(["/sys/fs/cgroup", "-name", "meshbed*"]).output().unwrap()).stdout;
+    let Some(bed) = machines(2) else { return };
+    let host = bed.host("h1");
+    let running = |host: &BedHost| ssh(&bed, "root", host, "systemctl is-system-running --wait").stdout;
+    assert_eq!((running(host), running(bed.host("h2"))), ("running\n".to_owned(), "running\n".to_owned()));
+    assert_eq!(
+        ssh(&bed, "opfree", host, "hostname; cat /proc/1/comm; sudo -n id -un").ok().stdout,
+        "h1\nsystemd\nroot\n"
+    );
+    let boot =
+        || Some(ssh(&bed, "root", host, "cat /proc/sys/kernel/random/boot_id").stdout).filter(|it| !it.is_empty());
+    let first = boot().unwrap();
+    let _ = ssh(&bed, "root", host, "echo kept > /var/lib/kept; systemctl reboot");
+    until("a reboot", Duration::from_secs(30), || boot().filter(|it| *it != first));
+    assert_eq!(ssh(&bed, "root", host, "cat /var/lib/kept").ok().stdout, "kept\n");
+    host.wipe().unwrap();
+    assert_eq!(host.exec("ls /var/lib/kept").exits(2).stdout, "");
+    assert!(!cgroups().is_empty());
+    drop(bed);
+    assert_eq!(cgroups(), "");
 }
 
 /// Links of this machine into beds.

@@ -34,6 +34,9 @@ enum Command {
     Test {
         /// Only tests whose name holds this text.
         filter: Option<String>,
+        /// The tests that want machines with systemd, too; without a filter only those.
+        #[arg(long)]
+        systemd: bool,
     },
     /// All of CI: formatting, generated files, lints, tests.
     Ci {
@@ -70,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Up => up::run(),
         Command::Bed { args } => up::bed(&args),
-        Command::Test { filter } => test::run(filter.as_deref()),
+        Command::Test { filter, systemd } => test::run(filter.as_deref(), systemd),
         Command::Ci { skip_tests } => test::ci(skip_tests),
         Command::Gen { check } => r#gen::run(check),
         Command::Dist { key, out } => dist::run(key, &out),

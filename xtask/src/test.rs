@@ -10,9 +10,9 @@ use crate::{
     wasm,
 };
 
-/// Runs every test, or those whose name holds `filter`.
+/// Runs every test, or those whose name holds `filter`; those on machines with systemd only when they are asked for.
 #[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
-pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+pub(crate) fn run(filter: Option<&str>, systemd: bool) -> Result<()> {
     shell::run(&mut Command::new(root().join("tests/real/setup")))?;
     let skipped = shell::build(PROFILE)?.join("skipped-tests.txt");
     let _ = fs::remove_file(&skipped);
@@ -25,7 +25,10 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         command.env("RUST_TEST_THREADS", "1");
         command
     };
-    if let Some(filter) = filter {
+    if systemd {
+        command.env("MESH_TEST_SYSTEMD", "1");
+    }
+    if let Some(filter) = filter.or_else(|| systemd.then_some("systemd_")) {
         command.arg(filter);
     }
     let ran = shell::run(command.env("INSTA_UPDATE", "no"));
@@ -40,5 +43,5 @@ pub(crate) fn ci(skip_tests: bool) -> Result<()> {
     r#gen::run(true)?;
     wasm::run(true)?;
     shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--profile", PROFILE, "--", "-D", "warnings"]))?;
-    if skip_tests { Ok(()) } else { run(None) }
+    if skip_tests { Ok(()) } else { run(None, false) }
 }
