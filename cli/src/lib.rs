@@ -13,6 +13,9 @@ mod human;
 mod items;
 mod manifest;
 mod output;
+// Bootstrap and `mesh playbook` stand on it.
+#[allow(dead_code, unused_imports, reason = "its users land next")]
+mod playbook;
 mod provision;
 mod refusal;
 mod selector;

@@ -1,0 +1,300 @@
+//! Carries a plan out: consecutive steps are one script, their data is its stdin.
+
+use std::{borrow::Cow, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    Controller, Event, HostPlan, KeyRequest, PlannedStep, Status, StepId, Vars,
+    examine::{SCRIPT_BYTES_MAX, made},
+    module::{Act, Cx, Input, Way},
+    render::Renderer,
+    sh::{HOST, Words, answers, unhex},
+};
+use crate::{
+    Exit, Failure,
+    host::{Host, HostError, Job, Output, Part},
+};
+
+/// What a run did on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    pub(crate) changed: Vec<StepId>,
+    pub(crate) unchanged: Vec<StepId>,
+    pub(crate) skipped: Vec<StepId>,
+}
+
+/// The step at which a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StepFailure {
+    pub(crate) host: String,
+    /// Where to start again.
+    pub(crate) step: StepId,
+    pub(crate) exit: Exit,
+    pub(crate) why: String,
+    /// The connection broke: whether the step took effect shows only the next examination.
+    pub(crate) unknown: bool,
+    /// What was done before.
+    pub(crate) report: Report,
+}
+
+impl From<StepFailure> for Failure {
+    fn from(it: StepFailure) -> Self {
+        let unknown = if it.unknown { " (its outcome is not known)" } else { "" };
+        Self::new(it.exit, format!("{}: step `{}` failed{unknown}", it.host, it.step)).why(it.why)
+    }
+}
+
+/// Makes a plan true, from its first step or from a later one.
+pub(crate) async fn apply<H: Host>(
+    host: &H,
+    plan: &HostPlan,
+    controller: &dyn Controller,
+    from: Option<&StepId>,
+) -> Result<Report, StepFailure> {
+    let paths = made(plan.steps.iter().filter_map(|it| it.module.as_ref()));
+    let cx = Cx { host: host.name(), controller, prefix: "", made: &paths };
+    let start = match from {
+        None => 0,
+        Some(id) => plan.steps.iter().position(|it| it.id == *id).ok_or_else(|| StepFailure {
+            host: plan.host.clone(),
+            step: id.clone(),
+            exit: Exit::Usage,
+            why: "the plan has no such step".to_owned(),
+            unknown: false,
+            report: Report::default(),
+        })?,
+    };
+    let mut run = Run { host, plan, cx: &cx, report: Report::default(), batch: Batch::default() };
+    for (i, step) in plan.steps.iter().enumerate() {
+        run.step(i, step, i < start).await?;
+    }
+    run.flush().await?;
+    Ok(run.report)
+}
+
+/// Steps that are run by one script.
+#[derive(Default)]
+struct Batch {
+    steps: Vec<usize>,
+    script: String,
+    input: Vec<(usize, Input)>,
+    timeout: Duration,
+    /// The keys whose requests this script prints.
+    asks: Vec<(usize, KeyRequest)>,
+}
+
+impl Batch {
+    fn add(&mut self, i: usize, act: Act, is_last: bool) {
+        self.script.push_str(&format!("id={i}\n{}", act.script));
+        if is_last {
+            self.script.push_str("say done\n");
+        }
+        self.input.extend(act.input.into_iter().map(|it| (i, it)));
+        self.timeout += act.timeout;
+        if self.steps.last() != Some(&i) {
+            self.steps.push(i);
+        }
+    }
+}
+
+/// What a script said of one step.
+struct Said(Words);
+
+impl Said {
+    fn get(&self, word: &str) -> Option<&str> {
+        self.0.iter().find(|(it, _)| it == word).map(|(_, value)| value.as_str())
+    }
+}
+
+struct Run<'a, H> {
+    host: &'a H,
+    plan: &'a HostPlan,
+    cx: &'a Cx<'a>,
+    report: Report,
+    batch: Batch,
+}
+
+impl<H: Host> Run<'_, H> {
+    fn failure(&self, i: usize, exit: Exit, why: impl Into<String>) -> StepFailure {
+        let (step, why) = (self.plan.steps[i].id.clone(), why.into());
+        self.cx.controller.event(self.cx.host, &Event::StepFailed { step: step.clone(), why: why.clone() });
+        let host = self.plan.host.clone();
+        StepFailure { host, step, exit, why, unknown: false, report: self.report.clone() }
+    }
+
+    fn unchanged(&mut self, step: &StepId) {
+        self.report.unchanged.push(step.clone());
+        self.cx.controller.event(self.cx.host, &Event::StepUnchanged { step: step.clone() });
+    }
+
+    fn skipped(&mut self, step: &StepId) {
+        self.report.skipped.push(step.clone());
+        self.cx.controller.event(self.cx.host, &Event::StepSkipped { step: step.clone() });
+    }
+
+    async fn step(&mut self, i: usize, step: &PlannedStep, is_before: bool) -> Result<(), StepFailure> {
+        let Some(module) = step.module.as_ref().filter(|_| step.status != Status::Skipped && !is_before) else {
+            self.skipped(&step.id);
+            return Ok(());
+        };
+        if step.status == Status::Unchanged {
+            self.unchanged(&step.id);
+            return Ok(());
+        }
+        if !step.notified_by.is_empty() {
+            // Whether a command changed anything is known only after it ran.
+            self.flush().await?;
+            if !step.notified_by.iter().any(|it| self.report.changed.contains(it)) {
+                self.skipped(&step.id);
+                return Ok(());
+            }
+        }
+        match module.part().way(self.cx, step).map_err(|why| self.failure(i, Exit::Failed, why))? {
+            Way::Ask { act, request } => {
+                self.batch.add(i, act, false);
+                self.batch.asks.push((i, request));
+            }
+            Way::Act(act) => {
+                // Certificates are put in place before anything that may use them.
+                if !self.batch.asks.is_empty()
+                    || self.batch.script.len() + act.script.len() + HOST.len() > SCRIPT_BYTES_MAX
+                {
+                    self.flush().await?;
+                }
+                self.batch.add(i, act, true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs what has been gathered, and the answers to what it asks.
+    async fn flush(&mut self) -> Result<(), StepFailure> {
+        while !self.batch.steps.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            for i in &batch.steps {
+                let step = self.plan.steps[*i].id.clone();
+                if !matches!(self.report.changed.last(), Some(it) if *it == step) {
+                    self.cx.controller.event(self.cx.host, &Event::StepStarted { step });
+                }
+            }
+            let output = self.exec(&batch).await?;
+            self.hear(&batch, &output)?;
+        }
+        Ok(())
+    }
+
+    async fn exec(&self, batch: &Batch) -> Result<Output, StepFailure> {
+        let script = format!("{HOST}\n{}", batch.script);
+        let mut spans = Vec::new();
+        let mut total = 0;
+        for (i, input) in &batch.input {
+            let bytes = match input {
+                Input::Bytes(bytes) => bytes.len() as u64,
+                Input::File { bytes, .. } => *bytes,
+            };
+            spans.push((*i, total, bytes));
+            total += bytes;
+        }
+        let sent = |bytes: u64| {
+            let span = spans.iter().find(|(_, start, len)| (*start..=start + len).contains(&bytes));
+            if let Some((i, start, total)) = span {
+                let step = self.plan.steps[*i].id.clone();
+                let event = Event::Sent { step, bytes: bytes - start, total: *total };
+                self.cx.controller.event(self.cx.host, &event);
+            }
+        };
+        let label = batch.steps.first().map_or_else(String::new, |i| self.plan.steps[*i].id.0.clone());
+        let mut job = Job::new(&label, script);
+        job.root = self.plan.root;
+        job.timeout = batch.timeout + Duration::from_secs(30);
+        job.sent = Some(&sent);
+        job.input = batch
+            .input
+            .iter()
+            .map(|(_, it)| match it {
+                Input::Bytes(bytes) => Part::Bytes(Cow::Borrowed(bytes)),
+                Input::File { path, offset, .. } => Part::File(path, *offset),
+            })
+            .collect();
+        self.host.run(job).await.map_err(|error| {
+            let first = batch.steps.first().copied().unwrap_or_default();
+            let unknown = matches!(error, HostError::Lost { .. } | HostError::Timeout { .. });
+            StepFailure { unknown, ..self.failure(first, error.exit(), error.to_string()) }
+        })
+    }
+
+    /// Takes in what a script said, step by step; the first that is not done has failed.
+    fn hear(&mut self, batch: &Batch, output: &Output) -> Result<(), StepFailure> {
+        let text = output.text();
+        let all: Vec<(&str, &str, &str)> = answers(&text).collect();
+        let mut answered = Vec::new();
+        for i in &batch.steps {
+            let number = i.to_string();
+            let words = all.iter().filter(|(id, ..)| *id == number);
+            let said = Said(words.map(|(_, word, value)| ((*word).to_owned(), (*value).to_owned())).collect());
+            let request = batch.asks.iter().find(|(asked, _)| asked == i);
+            if let (Some((_, request)), Some(csr)) = (request, said.get("request").and_then(unhex)) {
+                answered.push((*i, self.sign(*i, request, &csr)?));
+            } else if said.get("done").is_some() {
+                self.done(*i, &said).map_err(|why| self.failure(*i, Exit::Invalid, why))?;
+            } else {
+                let general = all.iter().find(|(_, word, _)| *word == "failed").map(|(.., why)| *why);
+                return Err(self.failed(*i, said.get("failed").or(general), output));
+            }
+        }
+        for (i, act) in answered {
+            self.batch.add(i, act, true);
+        }
+        Ok(())
+    }
+
+    fn sign(&self, i: usize, request: &KeyRequest, csr: &[u8]) -> Result<Act, StepFailure> {
+        let csr = std::str::from_utf8(csr).map_err(|_| self.failure(i, Exit::Failed, "the request is no text"))?;
+        let signed = self.cx.controller.sign(self.cx.host, request, csr).map_err(|failure| {
+            let why = failure.why.as_ref().map_or_else(|| failure.what.clone(), |it| format!("{}: {it}", failure.what));
+            self.failure(i, failure.exit, why)
+        })?;
+        let act = self.plan.steps[i].module.as_ref().and_then(|it| it.answer(&signed));
+        act.ok_or_else(|| self.failure(i, Exit::Failed, "nothing was asked"))
+    }
+
+    fn done(&mut self, i: usize, said: &Said) -> Result<(), String> {
+        let step = &self.plan.steps[i];
+        let mut has_changed = step.status == Status::Change && said.get("met").is_none();
+        if let (Some(when), true) = (&step.changed_when, has_changed) {
+            let stdout = said.get("stdout").and_then(unhex).unwrap_or_default();
+            let vars = Vars::new(&serde_json::json!({
+                "stdout": String::from_utf8_lossy(&stdout),
+                "status": said.get("status").and_then(|it| it.parse::<i32>().ok()),
+            }));
+            has_changed = Renderer::new().holds(when, &vars).map_err(|why| format!("changed_when: {why}"))?;
+        }
+        if has_changed {
+            self.report.changed.push(step.id.clone());
+            let event = Event::StepChanged { step: step.id.clone(), changes: step.changes.clone() };
+            self.cx.controller.event(self.cx.host, &event);
+        } else {
+            self.unchanged(&step.id);
+        }
+        Ok(())
+    }
+
+    fn failed(&self, i: usize, said: Option<&str>, output: &Output) -> StepFailure {
+        let (kind, why) = said.and_then(|it| it.split_once(' ')).unwrap_or(("failed", ""));
+        let exit = match kind {
+            "mismatch" => Exit::Mismatch,
+            "deadline" => Exit::Deadline,
+            _ => Exit::Failed,
+        };
+        let lines: Vec<&str> = output.stderr.trim().lines().collect();
+        let tail = lines[lines.len().saturating_sub(5)..].join("\n");
+        let why = match (why, tail.is_empty()) {
+            ("", true) => format!("the script ended with status {} and said nothing", output.status),
+            ("", false) => tail,
+            (why, true) => why.to_owned(),
+            (why, false) => format!("{why}\n{tail}"),
+        };
+        self.failure(i, exit, why)
+    }
+}

@@ -1,0 +1,1 @@
+//! The engine over a local shell, with real files.
