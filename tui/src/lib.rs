@@ -2,11 +2,35 @@
 //!
 //! Pictures of the mesh come in as [`FeedEvent`]s, wishes of the operator go out as [`Request`]s; this crate opens no
 //! connection. [`run`] owns the terminal until the operator quits; [`Picture`] draws one frame without a terminal.
+//!
+//! ```text
+//! feed ──┐
+//! keys ──┼─► update (pure) ─► Model ─► prepare (figures, findings, rows) ─► screens ─► cells ─► writer thread
+//! clock ─┘        └─► Effect: requests, quit, suspend
+//! ```
 
+mod canvas;
 mod caps;
+mod columns;
+pub mod demo;
+mod encode;
 mod feed;
+mod filter;
+mod keys;
+mod line;
+mod model;
+mod overlay;
 mod picture;
+mod report;
 mod runtime;
+mod screens;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theme;
+mod update;
+mod widgets;
 
 use std::time::Duration;
 
@@ -16,7 +40,7 @@ pub use feed::{
     Ticket, VoterView,
 };
 pub use picture::Picture;
-pub use runtime::run;
+pub use runtime::{Ended, run};
 
 /// What is fixed for the whole run.
 #[derive(Debug, Clone)]

@@ -1,0 +1,81 @@
+//! The columns of each table: their titles, widths, and which go first when the terminal is narrow.
+
+/// One column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    pub(crate) width: u16,
+    pub(crate) right: bool,
+    /// 0 stays longest.
+    pub(crate) priority: u8,
+}
+
+const fn left(title: &'static str, width: u16, priority: u8) -> Column {
+    Column { title, width, right: false, priority }
+}
+
+const fn right(title: &'static str, width: u16, priority: u8) -> Column {
+    Column { title, width, right: true, priority }
+}
+
+macro_rules! columns {
+    ($(#[$doc:meta])* $type:ident, $($name:ident => $column:expr,)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $type { $($name,)* }
+
+        impl $type {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+            pub(crate) const COLUMNS: &[Column] = &[$($column,)*];
+        }
+    };
+}
+
+columns! {
+    /// The columns of the table of nodes.
+    NodeColumn,
+    Name => left("NODE", 12, 0),
+    Zone => left("ZONE", 8, 10),
+    Rack => left("RACK", 5, 11),
+    State => left("STATE", 9, 1),
+    Gpus => right("GPU", 3, 8),
+    Util => right("UTIL", 4, 2),
+    Trail => left("RECENT", 8, 12),
+    Vram => right("VRAM", 4, 7),
+    Temp => right("TEMP", 4, 3),
+    Power => right("POWER", 7, 9),
+    Engines => right("ENG", 5, 6),
+    Running => right("RUN", 5, 13),
+    Waiting => right("WAIT", 5, 4),
+    Flight => right("FLIGHT", 6, 14),
+    Load => right("LOAD", 6, 17),
+    Behind => right("BEHIND", 6, 16),
+    Version => left("VERSION", 8, 15),
+    Age => right("AGE", 5, 5),
+}
+
+columns! {
+    /// The columns of the table of GPUs.
+    GpuColumn,
+    Gpu => left("GPU", 14, 0),
+    Model => left("MODEL", 14, 6),
+    Util => right("UTIL", 4, 1),
+    Bar => left("", 10, 7),
+    Vram => right("VRAM GiB", 13, 3),
+    Temp => right("TEMP", 4, 2),
+    Power => right("POWER", 6, 4),
+    State => left("NODE IS", 9, 5),
+}
+
+columns! {
+    /// The columns of the table of models.
+    ModelColumn,
+    Model => left("MODEL", 18, 0),
+    Targets => right("TARGETS", 9, 1),
+    Running => right("RUN", 6, 4),
+    Waiting => right("WAIT", 6, 2),
+    Trail => left("2 min", 16, 7),
+    Flight => right("FLIGHT", 7, 3),
+    Oldest => right("OLDEST", 6, 5),
+    Kv => right("KV", 4, 6),
+}

@@ -1,0 +1,339 @@
+//! The nodes as packed rows with dense ids: ten thousand of them with eight GPUs each fit into a few megabytes.
+
+use std::collections::{HashMap, HashSet};
+
+use mesh_core::{
+    id::Revision,
+    kind::{DrainSpec, Role},
+    status::{EngineSample, GpuSample, Phase, Probe, RouterSample},
+    time::Timestamp,
+};
+
+use super::{
+    names::{Names, Sym, natural},
+    series::Trail,
+};
+use crate::{
+    NodeRow, NodesPicture,
+    text::{clean, whole},
+};
+
+/// The longest text of an error or a blocker that is kept, in characters.
+const WORDS_MAX: usize = 200;
+/// The most GPUs of one node that are kept.
+const GPUS_MAX: usize = 64;
+
+/// One GPU.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gpu {
+    pub(crate) name: Option<Sym>,
+    pub(crate) index: u16,
+    pub(crate) util: Option<u8>,
+    pub(crate) temp_c: Option<u8>,
+    pub(crate) power_w: Option<u16>,
+    pub(crate) used_mib: Option<u32>,
+    pub(crate) total_mib: Option<u32>,
+}
+
+impl Gpu {
+    pub(crate) fn vram_percent(&self) -> Option<u8> {
+        crate::text::percent_of(u64::from(self.used_mib?), u64::from(self.total_mib?))
+    }
+}
+
+/// What is known of a node's GPUs.
+#[derive(Debug, Clone)]
+pub(crate) enum Gpus {
+    /// The node was never heard.
+    Unknown,
+    /// The node says why it cannot read them.
+    Unavailable(Box<str>),
+    /// One row a GPU.
+    Read(Box<[Gpu]>),
+}
+
+impl Gpus {
+    pub(crate) fn rows(&self) -> &[Gpu] {
+        match self {
+            Self::Read(rows) => rows,
+            Self::Unknown | Self::Unavailable(_) => &[],
+        }
+    }
+}
+
+/// One engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    pub(crate) name: Sym,
+    pub(crate) kind: &'static str,
+    pub(crate) up: bool,
+    pub(crate) error: Option<Box<str>>,
+    pub(crate) models: Box<[Sym]>,
+    pub(crate) running: Option<u32>,
+    pub(crate) waiting: Option<u32>,
+    pub(crate) kv_percent: Option<u8>,
+    pub(crate) capacity: Option<u32>,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) name: Sym,
+    pub(crate) zone: Option<Sym>,
+    pub(crate) rack: Option<Sym>,
+    pub(crate) address: Sym,
+    pub(crate) version: Option<Sym>,
+    pub(crate) kernel: Option<Sym>,
+    pub(crate) phase: Phase,
+    pub(crate) roles: u8,
+    pub(crate) voter: bool,
+    pub(crate) incarnation: u32,
+    pub(crate) since: Option<Timestamp>,
+    /// When its newest statement was made, by the clock of this machine.
+    pub(crate) heard: Option<Timestamp>,
+    pub(crate) applied: Option<Revision>,
+    pub(crate) cpus: Option<u32>,
+    pub(crate) load_percent: Option<u32>,
+    pub(crate) memory_mib: Option<(u64, u64)>,
+    pub(crate) gpus: Gpus,
+    pub(crate) engines: Box<[Engine]>,
+    pub(crate) engines_declared: u16,
+    pub(crate) router: Option<Box<RouterSample>>,
+    pub(crate) drain: Option<Box<DrainSpec>>,
+    pub(crate) blockers: Box<[Box<str>]>,
+    pub(crate) unreachable: u16,
+    pub(crate) trail: Trail,
+    // What follows is computed from the above.
+    pub(crate) util: Option<u8>,
+    pub(crate) temp_c: Option<u8>,
+    pub(crate) vram: Option<u8>,
+    pub(crate) power_w: Option<u32>,
+    pub(crate) running: Option<u32>,
+    pub(crate) waiting: Option<u32>,
+    pub(crate) engines_up: u16,
+    /// Requests that routers have in flight there; absent = no router tells.
+    pub(crate) in_flight: Option<u32>,
+}
+
+impl Node {
+    /// Age of the newest statement in milliseconds.
+    pub(crate) fn age_ms(&self, now: Timestamp) -> Option<u64> {
+        self.heard.map(|it| it.age_ms(now))
+    }
+
+    /// Whether new requests may be sent to it.
+    pub(crate) fn is_in_service(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles & bit(role) != 0
+    }
+}
+
+fn bit(role: Role) -> u8 {
+    match role {
+        Role::Coordinator => 1,
+        Role::Router => 2,
+        Role::Gpu => 4,
+        Role::Trainer => 8,
+        Role::Edge => 16,
+    }
+}
+
+/// All nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    pub(crate) nodes: Vec<Node>,
+    by_name: HashMap<Sym, u32>,
+    /// Node ids in physical order: zone, rack, name. It never depends on a reading, so the eye learns places.
+    pub(crate) order: Vec<u32>,
+}
+
+impl Fleet {
+    pub(crate) fn get(&self, name: Sym) -> Option<&Node> {
+        self.id(name).and_then(|id| self.nodes.get(id as usize))
+    }
+
+    pub(crate) fn id(&self, name: Sym) -> Option<u32> {
+        self.by_name.get(&name).copied()
+    }
+
+    /// Takes in a picture. A node that a whole picture does not hold is gone.
+    pub(crate) fn apply(&mut self, picture: NodesPicture, names: &mut Names) {
+        let mut moved = false;
+        let mut seen = HashSet::new();
+        for row in picture.rows {
+            let name = names.intern(row.spec_name());
+            if picture.whole {
+                seen.insert(name);
+            }
+            moved |= self.take(name, &row, picture.at, names);
+        }
+        if picture.whole && seen.len() < self.nodes.len() {
+            self.nodes.retain(|it| seen.contains(&it.name));
+            self.by_name = self.nodes.iter().enumerate().map(|(id, it)| (it.name, crate::text::u32_of(id))).collect();
+            moved = true;
+        }
+        if moved {
+            self.arrange(names);
+        }
+    }
+
+    /// Takes in one node; says whether its place changed.
+    fn take(&mut self, name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> bool {
+        let known = self.id(name);
+        let before = known.map(|id| &self.nodes[id as usize]);
+        let mut node = packed(name, row, at, names);
+        let moved = before.is_none_or(|it| it.zone != node.zone || it.rack != node.rack);
+        if let Some(before) = before {
+            node.trail = before.trail.clone();
+        }
+        // One sample a statement: a picture that repeats the same statement adds nothing.
+        if before.is_none_or(|it| is_newer(it.heard, node.heard)) {
+            node.trail.push(node.util);
+        }
+        match known {
+            Some(id) => self.nodes[id as usize] = node,
+            None => {
+                self.by_name.insert(name, crate::text::u32_of(self.nodes.len()));
+                self.nodes.push(node);
+            }
+        }
+        moved
+    }
+
+    fn arrange(&mut self, names: &Names) {
+        self.order = (0..crate::text::u32_of(self.nodes.len())).collect();
+        let nodes = &self.nodes;
+        let place = |it: Option<Sym>| it.map_or("", |sym| names.get(sym));
+        self.order.sort_by(|a, b| {
+            let (a, b) = (&nodes[*a as usize], &nodes[*b as usize]);
+            natural(place(a.zone), place(b.zone))
+                .then_with(|| natural(place(a.rack), place(b.rack)))
+                .then_with(|| natural(names.get(a.name), names.get(b.name)))
+        });
+    }
+}
+
+/// Whether a statement is another one than the one before: their times jitter by what the network takes.
+fn is_newer(before: Option<Timestamp>, now: Option<Timestamp>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => now.0 > before.0.saturating_add(400),
+        (before, now) => before.is_some() != now.is_some(),
+    }
+}
+
+impl NodeRow {
+    fn spec_name(&self) -> &str {
+        self.view.node.as_str()
+    }
+}
+
+fn words(text: &str) -> Box<str> {
+    clean(text, WORDS_MAX).into()
+}
+
+fn packed(name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> Node {
+    let NodeRow { view, spec, drain } = row;
+    let status = view.status.as_ref();
+    let host = status.map(|it| &it.host);
+    let gpus = status.map_or(Gpus::Unknown, |it| match &it.gpus {
+        Probe::Unavailable(why) => Gpus::Unavailable(words(why)),
+        Probe::Read(list) => Gpus::Read(list.iter().take(GPUS_MAX).map(|it| gpu(it, names)).collect()),
+    });
+    let engines: Box<[Engine]> =
+        status.map(|it| it.engines.iter().map(|it| engine(it, names)).collect()).unwrap_or_default();
+    let mib = |bytes: u64| bytes / 1024 / 1024;
+    let mut node = Node {
+        name,
+        zone: spec.zone.as_deref().map(|it| names.intern(it)),
+        rack: spec.labels.get("rack").map(|it| names.intern(it)),
+        address: names.intern(&spec.address),
+        version: status.map(|it| names.intern(&it.version)),
+        kernel: host.and_then(|it| it.kernel.as_deref()).map(|it| names.intern(it)),
+        phase: view.phase,
+        roles: spec.roles.iter().fold(0, |all, role| all | bit(*role)),
+        voter: spec.voter.is_some(),
+        incarnation: spec.incarnation,
+        since: view.since,
+        heard: view.age_ms.map(|age| Timestamp(at.0.saturating_sub(age))),
+        applied: status.map(|it| it.applied),
+        cpus: host.and_then(|it| it.cpus),
+        load_percent: host.and_then(|it| whole(it.load_1m? * 100.0, 100_000_000)),
+        memory_mib: host.and_then(|it| Some((mib(it.memory_bytes?), mib(it.memory_available_bytes?)))),
+        gpus,
+        engines,
+        engines_declared: crate::text::u16_of(spec.engines.len()),
+        router: status.and_then(|it| it.router.clone()).map(Box::new),
+        drain: drain.clone().map(Box::new),
+        blockers: view.blockers.iter().map(|it| words(it)).collect(),
+        unreachable: status.map_or(0, |it| crate::text::u16_of(it.unreachable.len())),
+        trail: Trail::new(),
+        util: None,
+        temp_c: None,
+        vram: None,
+        power_w: None,
+        running: None,
+        waiting: None,
+        engines_up: 0,
+        in_flight: None,
+    };
+    summarise(&mut node);
+    node
+}
+
+fn gpu(it: &GpuSample, names: &mut Names) -> Gpu {
+    let small = |value: Option<f32>, most: u32| value.and_then(|it| whole(it, most));
+    let byte = |value: Option<u32>| value.and_then(|it| u8::try_from(it).ok());
+    let mib = |bytes: Option<u64>| bytes.map(|it| u32::try_from(it / 1024 / 1024).unwrap_or(u32::MAX));
+    Gpu {
+        name: it.name.as_deref().map(|it| names.intern(it)),
+        index: u16::try_from(it.index).unwrap_or(u16::MAX),
+        util: byte(small(it.utilisation_percent, 100)),
+        temp_c: byte(small(it.temperature_c, 250)),
+        power_w: small(it.power_w, 60_000).and_then(|it| u16::try_from(it).ok()),
+        used_mib: mib(it.memory_used_bytes),
+        total_mib: mib(it.memory_total_bytes),
+    }
+}
+
+fn engine(it: &EngineSample, names: &mut Names) -> Engine {
+    let kind = match it.kind {
+        mesh_core::kind::EngineKind::Vllm => "vllm",
+        mesh_core::kind::EngineKind::Llamacpp => "llamacpp",
+        mesh_core::kind::EngineKind::Standin => "standin",
+    };
+    Engine {
+        name: names.intern(it.name.as_str()),
+        kind,
+        up: it.up,
+        error: it.error.as_deref().map(words),
+        models: it.models.iter().map(|model| names.intern(model)).collect(),
+        running: it.running,
+        waiting: it.waiting,
+        kv_percent: it.kv_used.and_then(|it| whole(it * 100.0, 100)).and_then(|it| u8::try_from(it).ok()),
+        capacity: it.capacity.and_then(|it| whole(it, 1_000_000)),
+    }
+}
+
+/// The figures of a node out of its GPUs and engines; the mean of nothing known is unknown.
+fn summarise(node: &mut Node) {
+    let rows = node.gpus.rows();
+    let (sum, known) =
+        rows.iter().filter_map(|it| it.util).fold((0_u32, 0_u32), |(sum, known), it| (sum + u32::from(it), known + 1));
+    node.util = sum.checked_div(known).and_then(|it| u8::try_from(it).ok());
+    node.temp_c = rows.iter().filter_map(|it| it.temp_c).max();
+    let memory = rows.iter().filter_map(|it| Some((u64::from(it.used_mib?), u64::from(it.total_mib?))));
+    let (used, total) = memory.fold((0, 0), |(used, total), it| (used + it.0, total + it.1));
+    node.vram = crate::text::percent_of(used, total);
+    node.power_w = sum_known(rows.iter().map(|it| it.power_w.map(u32::from)));
+    node.running = sum_known(node.engines.iter().map(|it| it.running));
+    node.waiting = sum_known(node.engines.iter().map(|it| it.waiting));
+    node.engines_up = crate::text::u16_of(node.engines.iter().filter(|it| it.up).count());
+}
+
+/// The sum of what is known; nothing known is unknown, and never 0.
+pub(crate) fn sum_known(values: impl Iterator<Item = Option<u32>>) -> Option<u32> {
+    values.flatten().fold(None, |sum: Option<u32>, it| Some(sum.unwrap_or(0).saturating_add(it)))
+}

@@ -1,0 +1,6 @@
+//! Screens as text: every screen and dialog at three sizes, over a healthy, a troubled, an empty and an old picture.
+
+mod fixture;
+mod frames;
+mod keys;
+mod sizes;
