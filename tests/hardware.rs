@@ -29,18 +29,34 @@ fn gpus_are_read_and_what_the_driver_refuses_is_a_dash() {
         "memory_total_bytes": 80_u64 << 30,
         "temperature_c": 64.0,
         "power_w": 412.5,
+        "power_limit_w": 700.0,
+        "sm_clock_mhz": 1980,
+        "memory_clock_mhz": 2619,
+        "throttle_reasons": ["SW_POWER_CAP", "HW_SLOWDOWN", "HW_THERMAL_SLOWDOWN"],
+        "ecc": {
+            "volatile_corrected": 3,
+            "volatile_uncorrected": 0,
+            "aggregate_corrected": 41,
+            "aggregate_uncorrected": 1,
+        },
+        "pcie_replays": 12,
+        "health": {"verdict": "warn", "reason": "too hot: the hardware halves its clocks"},
     });
     // The second refuses most readings and the third is lost: what is unknown is left out, and no number is invented.
     let partly =
         json!({"index": 1, "uuid": "GPU-5tandin0-0001", "memory_used_bytes": 0, "memory_total_bytes": 80_u64 << 30});
-    assert_eq!(status["gpus"], json!([whole, partly, { "index": 2 }]), "{status}");
+    let lost = "device fell off the bus or has otherwise become inacessible";
+    let lost = json!({"index": 2, "error": lost, "health": {"verdict": "critical", "reason": lost}});
+    assert_eq!(status["gpus"], json!([whole, partly, lost]), "{status}");
     assert!(status["gpus_unavailable"].is_null(), "{status}");
 
     let described = mesh.run(&["describe", "node", "node-6"]).ok().stdout;
     for line in [
-        "GPU 0 Stand-in H100: 73% used, memory 17.0GiB/80.0GiB, 64°C",
-        "GPU 1 -: - used, memory 0B/80.0GiB, -",
-        "GPU 2 -: - used, memory -, -",
+        "GPU 0 Stand-in H100: 73% used, memory 17.0GiB/80.0GiB, 64°C, 412/700 W, 1980/2619 MHz, health warn",
+        "    throttled: SW_POWER_CAP, HW_SLOWDOWN, HW_THERMAL_SLOWDOWN",
+        "    memory errors since the driver was loaded: 3 corrected, 0 not; ever: 41 corrected, 1 not",
+        "GPU 1 -: - used, memory 0B/80.0GiB, -, -/- W, -/- MHz, health -",
+        "GPU 2 -: - used, memory -, -, -/- W, -/- MHz, health critical",
     ] {
         assert!(described.contains(line), "no `{line}` in {described}");
     }

@@ -1,6 +1,6 @@
 //! Lists in JSON: `{"schema": "mesh/v1", "items": [{kind, name, revision, spec, status}]}`.
 
-use mesh_core::status::{NodeStatus, Probe};
+use mesh_core::status::{GpuSample, NodeStatus, Probe};
 use mesh_proto::v1;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -65,12 +65,21 @@ fn observed(it: &NodeStatus, into: &mut Map<String, Value>) {
     fields.remove("node");
     // A list, or null and the reason: simpler to read than a tagged union.
     let (gpus, why) = match &it.gpus {
-        Probe::Read(gpus) => (json!(gpus), Value::Null),
+        Probe::Read(gpus) => (gpus.iter().map(gpu).collect(), Value::Null),
         Probe::Unavailable(why) => (Value::Null, json!(why)),
     };
     fields.insert("gpus".into(), gpus);
     fields.insert("gpus_unavailable".into(), why);
     into.extend(fields);
+}
+
+/// A GPU with the verdict on its health, where one can be given.
+fn gpu(it: &GpuSample) -> Value {
+    let mut value = json!(it);
+    if let (Some(health), Value::Object(fields)) = (mesh_core::gpu::health(it), &mut value) {
+        fields.insert("health".into(), json!(health));
+    }
+    value
 }
 
 fn time(ms: u64) -> Value {

@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::gpu::GpuSample;
 use crate::{
     id::{Digest, NodeName, ObjectName, Revision},
     kind::{DrainMode, DrainSpec, EngineKind},
     time::Timestamp,
+    traffic::ModelTraffic,
 };
 
 /// Where a node stands in its life.
@@ -96,34 +98,6 @@ pub struct HostSample {
     /// Kernel release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-}
-
-/// One GPU as its driver reports it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct GpuSample {
-    /// Index on the host.
-    pub index: u32,
-    /// The vendor's unique id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uuid: Option<String>,
-    /// Product name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Share of time a kernel ran, 0..=100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub utilisation_percent: Option<f32>,
-    /// Memory in use, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_used_bytes: Option<u64>,
-    /// Memory there is, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_total_bytes: Option<u64>,
-    /// Temperature in degrees Celsius.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature_c: Option<f32>,
-    /// Power draw in watts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub power_w: Option<f32>,
 }
 
 /// One engine as its agent last read it.
@@ -221,6 +195,9 @@ pub struct RouterSample {
     pub strategy: Option<LoadedStrategy>,
     /// Who decided how often.
     pub decisions: Vec<DecisionCount>,
+    /// What went through it, by model.
+    #[serde(default)]
+    pub traffic: Vec<ModelTraffic>,
     /// Age of this report in milliseconds when the status was made.
     pub age_ms: u32,
 }

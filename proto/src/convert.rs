@@ -1,6 +1,7 @@
 //! Core types to wire messages and back; what comes from the wire is checked and bounded here.
 
 use mesh_core::{
+    gpu::{EccErrors, ThrottleReasons},
     id::{Digest, IdError, NodeName, ObjectName, Revision},
     kind::{EngineKind, Kind, UnknownKind},
     object::{Key, Object},
@@ -8,6 +9,7 @@ use mesh_core::{
         DecisionCount, EngineSample, GpuSample, HostSample, InflightSample, LoadedStrategy, NodeStatus, Phase, Probe,
         RouterSample,
     },
+    traffic::{AnswerCount, LatencyHistogram, ModelTraffic},
 };
 
 use crate::v1;
@@ -16,6 +18,11 @@ use crate::v1;
 pub const LIST_MAX: usize = 4096;
 /// The longest text in a status, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8192;
+
+/// The most status codes of one model; HTTP has fewer.
+const CODES_MAX: usize = 512;
+/// The most buckets of one histogram.
+const BUCKETS_MAX: usize = 64;
 
 /// Why a message is refused.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +131,16 @@ impl From<&GpuSample> for v1::GpuSample {
             memory_total_bytes: it.memory_total_bytes,
             temperature_c: it.temperature_c,
             power_w: it.power_w,
+            power_limit_w: it.power_limit_w,
+            sm_clock_mhz: it.sm_clock_mhz,
+            memory_clock_mhz: it.memory_clock_mhz,
+            throttle_reasons: it.throttle_reasons.map(|it| it.0),
+            ecc_volatile_corrected: it.ecc.volatile_corrected,
+            ecc_volatile_uncorrected: it.ecc.volatile_uncorrected,
+            ecc_aggregate_corrected: it.ecc.aggregate_corrected,
+            ecc_aggregate_uncorrected: it.ecc.aggregate_uncorrected,
+            pcie_replays: it.pcie_replays,
+            error: it.error.clone(),
         }
     }
 }
@@ -139,6 +156,19 @@ impl From<v1::GpuSample> for GpuSample {
             memory_total_bytes: it.memory_total_bytes,
             temperature_c: finite(it.temperature_c),
             power_w: finite(it.power_w),
+            power_limit_w: finite(it.power_limit_w),
+            sm_clock_mhz: it.sm_clock_mhz,
+            memory_clock_mhz: it.memory_clock_mhz,
+            throttle_reasons: it.throttle_reasons.map(ThrottleReasons),
+            ecc: EccErrors {
+                volatile_corrected: it.ecc_volatile_corrected,
+                volatile_uncorrected: it.ecc_volatile_uncorrected,
+                aggregate_corrected: it.ecc_aggregate_corrected,
+                aggregate_uncorrected: it.ecc_aggregate_uncorrected,
+            },
+            pcie_replays: it.pcie_replays,
+            // Cut and not dropped: that there is an error is what matters.
+            error: it.error.map(|text| text.chars().take(256).collect()),
         }
     }
 }
@@ -218,6 +248,7 @@ impl From<&RouterSample> for v1::RouterSample {
             }),
             decisions: decisions.collect(),
             age_ms: it.age_ms,
+            traffic: it.traffic.iter().map(Into::into).collect(),
         }
     }
 }
@@ -227,6 +258,7 @@ impl TryFrom<v1::RouterSample> for RouterSample {
     fn try_from(it: v1::RouterSample) -> Result<Self, ConvertError> {
         bounded("router.inflight", &it.inflight)?;
         bounded("router.decisions", &it.decisions)?;
+        bounded("router.traffic", &it.traffic)?;
         Ok(Self {
             listen: text("router.listen", it.listen)?,
             metrics: text("router.metrics", it.metrics)?,
@@ -235,8 +267,47 @@ impl TryFrom<v1::RouterSample> for RouterSample {
             queued: it.queued,
             strategy: it.strategy.map(loaded).transpose()?,
             decisions: it.decisions.into_iter().map(decision).collect::<Result<_, _>>()?,
+            traffic: it.traffic.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             age_ms: it.age_ms,
         })
+    }
+}
+
+impl From<&ModelTraffic> for v1::ModelTraffic {
+    fn from(it: &ModelTraffic) -> Self {
+        let answers = it.answers.iter().map(|it| v1::AnswerCount { code: it.code.into(), count: it.count });
+        Self {
+            model: it.model.clone(),
+            answers: answers.collect(),
+            retries: it.retries,
+            ttft_bounds_s: it.ttft.bounds_s.clone(),
+            ttft_counts: it.ttft.counts.clone(),
+        }
+    }
+}
+
+impl TryFrom<v1::ModelTraffic> for ModelTraffic {
+    type Error = ConvertError;
+    fn try_from(it: v1::ModelTraffic) -> Result<Self, ConvertError> {
+        if it.answers.len() > CODES_MAX {
+            return Err(ConvertError::TooLong("traffic.answers"));
+        }
+        if it.ttft_bounds_s.len() > BUCKETS_MAX {
+            return Err(ConvertError::TooLong("traffic.ttft_bounds_s"));
+        }
+        let is_whole = it.ttft_counts.len() == it.ttft_bounds_s.len() + 1;
+        let is_rising = it.ttft_bounds_s.is_sorted_by(|a, b| a < b) && it.ttft_bounds_s.iter().all(|it| it.is_finite());
+        // A histogram that is none is unknown, like a number that is none.
+        let ttft = if is_whole && is_rising {
+            LatencyHistogram { bounds_s: it.ttft_bounds_s, counts: it.ttft_counts }
+        } else {
+            LatencyHistogram::default()
+        };
+        let answers = it
+            .answers
+            .into_iter()
+            .filter_map(|it| Some(AnswerCount { code: it.code.try_into().ok()?, count: it.count }));
+        Ok(Self { model: text("traffic.model", it.model)?, answers: answers.collect(), retries: it.retries, ttft })
     }
 }
 
@@ -383,10 +454,20 @@ mod tests {
                     outcome: "ok".into(),
                     count: 5,
                 }],
+                traffic: vec![ModelTraffic {
+                    model: "demo".into(),
+                    answers: vec![AnswerCount { code: 200, count: 7 }, AnswerCount { code: 429, count: 1 }],
+                    retries: 2,
+                    ttft: LatencyHistogram { bounds_s: vec![0.1, 1.0], counts: vec![5, 2, 0] },
+                }],
                 age_ms: 3,
             }),
             unreachable: vec![NodeName::new("node-2").unwrap()],
         }
+    }
+
+    fn traffic(status: &mut v1::NodeStatus) -> &mut v1::ModelTraffic {
+        &mut status.router.as_mut().unwrap().traffic[0]
     }
 
     #[test]
@@ -394,6 +475,22 @@ mod tests {
         let status = status();
         let back = NodeStatus::try_from(v1::NodeStatus::from(&status)).unwrap();
         assert_eq!(back, status);
+    }
+
+    #[test]
+    fn a_gpu_survives_the_wire() {
+        let gpu = GpuSample {
+            index: 3,
+            power_limit_w: Some(700.0),
+            sm_clock_mhz: Some(1980),
+            memory_clock_mhz: Some(2619),
+            throttle_reasons: Some(ThrottleReasons::HW_SLOWDOWN),
+            ecc: EccErrors { volatile_corrected: Some(1), aggregate_uncorrected: Some(0), ..EccErrors::default() },
+            pcie_replays: Some(4),
+            error: Some("lost".into()),
+            ..GpuSample::default()
+        };
+        assert_eq!(GpuSample::from(v1::GpuSample::from(&gpu)), gpu);
     }
 
     #[test]
@@ -409,12 +506,17 @@ mod tests {
         check(|it| it.unreachable = vec!["a".into(); LIST_MAX + 1], "unreachable");
         check(|it| it.version = "x".repeat(TEXT_BYTES_MAX + 1), "version");
         check(|it| it.engines[0].kind = "abacus".into(), "engine.kind");
+        check(|it| traffic(it).ttft_bounds_s = vec![1.0; BUCKETS_MAX + 1], "traffic.ttft_bounds_s");
+        check(|it| traffic(it).answers = vec![<_>::default(); CODES_MAX + 1], "traffic.answers");
     }
 
     #[test]
     fn numbers_that_are_none_stay_unknown() {
         let mut wire = v1::NodeStatus::from(&status());
         wire.engines[0].kv_used = Some(f32::NAN);
-        assert_eq!(NodeStatus::try_from(wire).unwrap().engines[0].kv_used, None);
+        traffic(&mut wire).ttft_bounds_s = vec![1.0, 0.5];
+        let status = NodeStatus::try_from(wire).unwrap();
+        assert_eq!(status.engines[0].kv_used, None);
+        assert_eq!(status.router.unwrap().traffic[0].ttft, LatencyHistogram::default());
     }
 }

@@ -20,6 +20,7 @@ mod proxy;
 mod record;
 mod report;
 mod shared;
+mod traffic;
 mod upstreams;
 mod worker;
 

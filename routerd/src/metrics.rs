@@ -7,7 +7,7 @@ use std::{
 
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
 
 /// Models that get a label of their own; the rest is counted as `other`.
@@ -158,6 +158,11 @@ impl Metrics {
     /// Decisions of one strategy with one outcome.
     pub(crate) fn decisions(&self, strategy: &str, version: &str, outcome: &str) -> IntCounter {
         self.decisions.with_label_values(&[strategy, version, outcome])
+    }
+
+    /// The series of requests, retries and time to first token, to be read off the request path.
+    pub(crate) fn traffic(&self) -> [Vec<MetricFamily>; 3] {
+        [self.requests.collect(), self.retries.collect(), self.ttft.collect()]
     }
 
     /// Replaces what is said of targets.

@@ -18,6 +18,7 @@ use prometheus::{
 use crate::{
     metrics::TargetGauge,
     shared::Shared,
+    traffic,
     worker::inflight::{Held, TargetName},
 };
 
@@ -113,6 +114,7 @@ pub(crate) fn sample(shared: &Shared, known: &Known, held: &BTreeMap<TargetName,
             error: known.strategy_error.clone(),
         }),
         decisions: decisions(shared),
+        traffic: traffic::read(&shared.metrics),
         age_ms: 0,
     }
 }

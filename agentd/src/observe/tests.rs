@@ -335,6 +335,7 @@ fn sample(queued: u32) -> RouterSample {
         queued,
         strategy: None,
         decisions: Vec::new(),
+        traffic: Vec::new(),
         age_ms: 5,
     }
 }

@@ -6,6 +6,8 @@ use mesh_core::{
 };
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use super::gpu_metrics::GpuGauges;
+
 /// The metrics of telemetry; clones share them.
 #[derive(Debug, Clone)]
 pub struct TelemetryMetrics {
@@ -13,10 +15,7 @@ pub struct TelemetryMetrics {
     up: IntGaugeVec,
     requests: IntGaugeVec,
     kv_used: GaugeVec,
-    gpu_utilisation: GaugeVec,
-    gpu_memory_used: GaugeVec,
-    gpu_temperature: GaugeVec,
-    gpu_power: GaugeVec,
+    gpus: GpuGauges,
 }
 
 impl TelemetryMetrics {
@@ -37,23 +36,12 @@ impl TelemetryMetrics {
                 &["engine", "state"],
             )?,
             kv_used: gauge("engine_kv_used_ratio", "Share of the KV cache in use; absent = unknown.", "engine")?,
-            gpu_utilisation: gauge("gpu_utilisation_percent", "Share of time a kernel ran.", "gpu_uuid")?,
-            gpu_memory_used: gauge("gpu_memory_used_bytes", "Memory in use.", "gpu_uuid")?,
-            gpu_temperature: gauge("gpu_temperature_celsius", "Temperature of the GPU.", "gpu_uuid")?,
-            gpu_power: gauge("gpu_power_watts", "Power draw.", "gpu_uuid")?,
+            gpus: GpuGauges::register(registry)?,
         };
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.up.clone()))?;
         registry.register(Box::new(metrics.requests.clone()))?;
-        for gauges in [
-            &metrics.kv_used,
-            &metrics.gpu_utilisation,
-            &metrics.gpu_memory_used,
-            &metrics.gpu_temperature,
-            &metrics.gpu_power,
-        ] {
-            registry.register(Box::new(gauges.clone()))?;
-        }
+        registry.register(Box::new(metrics.kv_used.clone()))?;
         Ok(metrics)
     }
 
@@ -88,27 +76,12 @@ impl TelemetryMetrics {
 
     /// Takes in one reading of the GPUs.
     pub(super) fn gpus(&self, gpus: &Probe<Vec<GpuSample>>) {
-        let all = [&self.gpu_utilisation, &self.gpu_memory_used, &self.gpu_temperature, &self.gpu_power];
-        let Probe::Read(gpus) = gpus else {
-            all.iter().for_each(|gauges| gauges.reset());
-            return;
-        };
-        for gpu in gpus {
-            let Some(uuid) = gpu.uuid.as_deref() else {
-                continue;
-            };
-            #[expect(clippy::cast_precision_loss, reason = "2^53 bytes are more than any GPU has")]
-            let memory = gpu.memory_used_bytes.map(|bytes| bytes as f64);
-            set(&self.gpu_utilisation, uuid, gpu.utilisation_percent.map(f64::from));
-            set(&self.gpu_memory_used, uuid, memory);
-            set(&self.gpu_temperature, uuid, gpu.temperature_c.map(f64::from));
-            set(&self.gpu_power, uuid, gpu.power_w.map(f64::from));
-        }
+        self.gpus.set(gpus);
     }
 }
 
 /// Sets a gauge; an unknown value has no series.
-fn set(gauges: &GaugeVec, label: &str, value: Option<f64>) {
+pub(super) fn set(gauges: &GaugeVec, label: &str, value: Option<f64>) {
     match value {
         Some(value) => gauges.with_label_values(&[label]).set(value),
         None => drop(gauges.remove_label_values(&[label])),

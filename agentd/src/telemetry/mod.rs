@@ -2,6 +2,7 @@
 //! sample; nothing is invented, and what is not reported stays unknown.
 
 mod engine;
+mod gpu_metrics;
 mod host;
 mod metrics;
 mod nvml;

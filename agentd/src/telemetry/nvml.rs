@@ -9,8 +9,15 @@ use std::{
     time::Duration,
 };
 
-use mesh_core::status::{GpuSample, Probe};
-use nvml_wrapper::{Nvml, enum_wrappers::device::TemperatureSensor, error::NvmlError};
+use mesh_core::{
+    gpu::{EccErrors, ThrottleReasons},
+    status::{GpuSample, Probe},
+};
+use nvml_wrapper::{
+    Device, Nvml,
+    enum_wrappers::device::{Clock, EccCounter, MemoryError, TemperatureSensor},
+    error::NvmlError,
+};
 
 /// The name under which the loader looks for it.
 const LIBRARY: &str = "libnvidia-ml.so.1";
@@ -63,22 +70,49 @@ fn take(nvml: &mut Option<Nvml>, library: &OsStr) -> Result<Vec<GpuSample>, Nvml
 }
 
 fn gpu(nvml: &Nvml, index: u32) -> GpuSample {
-    let Ok(device) = nvml.device_by_index(index) else {
-        return GpuSample { index, ..GpuSample::default() };
+    let device = match nvml.device_by_index(index) {
+        Ok(device) => device,
+        Err(error) => return GpuSample { index, error: Some(reason(&error)), ..GpuSample::default() },
     };
     let memory = device.memory_info().ok();
-    #[expect(clippy::cast_precision_loss, reason = "percent, degrees and milliwatts are small")]
-    let float = |value: u32| value as f32;
+    let temperature = device.temperature(TemperatureSensor::Gpu);
     GpuSample {
         index,
+        // A device that was lost after it was found refuses every reading with this reason.
+        error: temperature.as_ref().err().filter(|error| matches!(error, NvmlError::GpuLost)).map(reason),
         uuid: device.uuid().ok(),
         name: device.name().ok(),
         utilisation_percent: device.utilization_rates().ok().map(|it| float(it.gpu)).filter(|it| *it <= 100.0),
         memory_used_bytes: memory.as_ref().map(|it| it.used),
         memory_total_bytes: memory.as_ref().map(|it| it.total),
-        temperature_c: device.temperature(TemperatureSensor::Gpu).ok().map(float),
-        power_w: device.power_usage().ok().map(|milliwatts| float(milliwatts) / 1000.0),
+        temperature_c: temperature.ok().map(float),
+        power_w: device.power_usage().ok().map(watts),
+        power_limit_w: device.enforced_power_limit().ok().map(watts),
+        sm_clock_mhz: device.clock_info(Clock::SM).ok(),
+        memory_clock_mhz: device.clock_info(Clock::Memory).ok(),
+        throttle_reasons: device.current_throttle_reasons().ok().map(|it| ThrottleReasons(it.bits())),
+        ecc: ecc(&device),
+        pcie_replays: device.pcie_replay_counter().ok(),
     }
+}
+
+fn ecc(device: &Device<'_>) -> EccErrors {
+    let count = |error, counter| device.total_ecc_errors(error, counter).ok();
+    EccErrors {
+        volatile_corrected: count(MemoryError::Corrected, EccCounter::Volatile),
+        volatile_uncorrected: count(MemoryError::Uncorrected, EccCounter::Volatile),
+        aggregate_corrected: count(MemoryError::Corrected, EccCounter::Aggregate),
+        aggregate_uncorrected: count(MemoryError::Uncorrected, EccCounter::Aggregate),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "percent, degrees and milliwatts are small")]
+fn float(value: u32) -> f32 {
+    value as f32
+}
+
+fn watts(milliwatts: u32) -> f32 {
+    float(milliwatts) / 1000.0
 }
 
 fn reason(error: &NvmlError) -> String {
@@ -123,6 +157,22 @@ pub(super) mod tests {
             memory_total_bytes: Some(80 << 30),
             temperature_c: Some(64.0),
             power_w: Some(412.5),
+            power_limit_w: Some(700.0),
+            sm_clock_mhz: Some(1980),
+            memory_clock_mhz: Some(2619),
+            throttle_reasons: Some(ThrottleReasons(
+                ThrottleReasons::SW_POWER_CAP.0
+                    | ThrottleReasons::HW_THERMAL_SLOWDOWN.0
+                    | ThrottleReasons::HW_SLOWDOWN.0,
+            )),
+            ecc: EccErrors {
+                volatile_corrected: Some(3),
+                volatile_uncorrected: Some(0),
+                aggregate_corrected: Some(41),
+                aggregate_uncorrected: Some(1),
+            },
+            pcie_replays: Some(12),
+            error: None,
         };
         let partly = GpuSample {
             index: 1,
@@ -131,7 +181,8 @@ pub(super) mod tests {
             memory_total_bytes: Some(80 << 30),
             ..GpuSample::default()
         };
-        let lost = GpuSample { index: 2, ..GpuSample::default() };
+        let error = Some("device fell off the bus or has otherwise become inacessible".to_owned());
+        let lost = GpuSample { index: 2, error, ..GpuSample::default() };
         assert_eq!(first(Some(standin(dir.path()))), Probe::Read(vec![whole, partly, lost]));
     }
 

@@ -1,6 +1,7 @@
 //! Nodes as people see them: what is declared joined with what is observed.
 
 use mesh_core::{
+    gpu::GpuSample,
     kind::{DrainSpec, NodeSpec, parse},
     time::Timestamp,
 };
@@ -157,15 +158,7 @@ pub(crate) fn describe(item: &v1::NodeItem, now: Timestamp) -> String {
 fn describe_parts(status: &v1::NodeStatus) -> String {
     let mut text = String::new();
     for gpu in &status.gpus {
-        let memory = gpu.memory_used_bytes.zip(gpu.memory_total_bytes);
-        text.push_str(&format!(
-            "  GPU {} {}: {} used, memory {}, {}\n",
-            gpu.index,
-            gpu.name.as_deref().unwrap_or(UNKNOWN),
-            human::or_dash(gpu.utilisation_percent.map(|it| format!("{it:.0}%"))),
-            human::or_dash(memory.map(|(used, all)| format!("{}/{}", bytes(used), bytes(all)))),
-            human::or_dash(gpu.temperature_c.map(|it| format!("{it:.0}°C"))),
-        ));
+        text.push_str(&describe_gpu(&gpu.clone().into()));
     }
     for engine in &status.engines {
         let state =
@@ -190,6 +183,41 @@ fn describe_parts(status: &v1::NodeStatus) -> String {
             router.queued,
             human::or_dash(strategy),
             router.acked,
+        ));
+    }
+    text
+}
+
+fn describe_gpu(gpu: &GpuSample) -> String {
+    let memory = gpu.memory_used_bytes.zip(gpu.memory_total_bytes);
+    let watts = |it: Option<f32>| human::or_dash(it.map(|it| format!("{it:.0}")));
+    let health = mesh_core::gpu::health(gpu);
+    let mut text = format!(
+        "  GPU {} {}: {} used, memory {}, {}, {}/{} W, {}/{} MHz, health {}\n",
+        gpu.index,
+        gpu.name.as_deref().unwrap_or(UNKNOWN),
+        human::or_dash(gpu.utilisation_percent.map(|it| format!("{it:.0}%"))),
+        human::or_dash(memory.map(|(used, all)| format!("{}/{}", bytes(used), bytes(all)))),
+        human::or_dash(gpu.temperature_c.map(|it| format!("{it:.0}°C"))),
+        watts(gpu.power_w),
+        watts(gpu.power_limit_w),
+        human::or_dash(gpu.sm_clock_mhz),
+        human::or_dash(gpu.memory_clock_mhz),
+        human::or_dash(health.as_ref().map(|it| it.verdict)),
+    );
+    if let Some(reason) = health.and_then(|it| it.reason) {
+        text.push_str(&format!("    {reason}\n"));
+    }
+    if let Some(reasons) = gpu.throttle_reasons.filter(|it| it.0 != 0) {
+        text.push_str(&format!("    throttled: {}\n", reasons.names().collect::<Vec<_>>().join(", ")));
+    }
+    if !gpu.ecc.is_unknown() {
+        text.push_str(&format!(
+            "    memory errors since the driver was loaded: {} corrected, {} not; ever: {} corrected, {} not\n",
+            human::or_dash(gpu.ecc.volatile_corrected),
+            human::or_dash(gpu.ecc.volatile_uncorrected),
+            human::or_dash(gpu.ecc.aggregate_corrected),
+            human::or_dash(gpu.ecc.aggregate_uncorrected),
         ));
     }
     text

@@ -108,6 +108,7 @@ mod tests {
             queued: 0,
             strategy: None,
             decisions: Vec::new(),
+            traffic: Vec::new(),
             age_ms: 0,
         }
     }

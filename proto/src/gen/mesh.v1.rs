@@ -1366,6 +1366,29 @@ pub struct GpuSample {
     pub temperature_c: ::core::option::Option<f32>,
     #[prost(float, optional, tag = "8")]
     pub power_w: ::core::option::Option<f32>,
+    #[prost(float, optional, tag = "9")]
+    pub power_limit_w: ::core::option::Option<f32>,
+    #[prost(uint32, optional, tag = "10")]
+    pub sm_clock_mhz: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "11")]
+    pub memory_clock_mhz: ::core::option::Option<u32>,
+    /// Bits of NVML's clock throttle reasons.
+    #[prost(uint64, optional, tag = "12")]
+    pub throttle_reasons: ::core::option::Option<u64>,
+    /// Memory errors since the driver was loaded, and in the device's life.
+    #[prost(uint64, optional, tag = "13")]
+    pub ecc_volatile_corrected: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "14")]
+    pub ecc_volatile_uncorrected: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "15")]
+    pub ecc_aggregate_corrected: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "16")]
+    pub ecc_aggregate_uncorrected: ::core::option::Option<u64>,
+    #[prost(uint32, optional, tag = "17")]
+    pub pcie_replays: ::core::option::Option<u32>,
+    /// Why the device itself cannot be read.
+    #[prost(string, optional, tag = "18")]
+    pub error: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EngineSample {
@@ -1410,6 +1433,31 @@ pub struct RouterSample {
     pub decisions: ::prost::alloc::vec::Vec<DecisionCount>,
     #[prost(uint32, tag = "8")]
     pub age_ms: u32,
+    /// What went through it since it started, by model.
+    #[prost(message, repeated, tag = "9")]
+    pub traffic: ::prost::alloc::vec::Vec<ModelTraffic>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelTraffic {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub answers: ::prost::alloc::vec::Vec<AnswerCount>,
+    #[prost(uint64, tag = "3")]
+    pub retries: u64,
+    /// Time to the first byte of an event stream: upper bounds of the buckets, and how many fell into each; the last
+    /// bucket has no bound.
+    #[prost(double, repeated, tag = "4")]
+    pub ttft_bounds_s: ::prost::alloc::vec::Vec<f64>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub ttft_counts: ::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerCount {
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InflightSample {
