@@ -64,6 +64,9 @@ _mesh() {
             mesh,token)
                 cmd="mesh__subcmd__token"
                 ;;
+            mesh,top)
+                cmd="mesh__subcmd__top"
+                ;;
             mesh,uncordon)
                 cmd="mesh__subcmd__uncordon"
                 ;;
@@ -168,6 +171,9 @@ _mesh() {
                 ;;
             mesh__subcmd__help,token)
                 cmd="mesh__subcmd__help__subcmd__token"
+                ;;
+            mesh__subcmd__help,top)
+                cmd="mesh__subcmd__help__subcmd__top"
                 ;;
             mesh__subcmd__help,uncordon)
                 cmd="mesh__subcmd__help__subcmd__uncordon"
@@ -275,7 +281,7 @@ _mesh() {
 
     case "${cmd}" in
         mesh)
-            opts="-c -o -q -v -y -h -V --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version up down get describe apply diff delete cordon uncordon drain events strategy token cluster context completion man version help"
+            opts="-c -o -q -v -y -h -V --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context completion man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1237,7 +1243,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__help)
-            opts="up down get describe apply diff delete cordon uncordon drain events strategy token cluster context completion man version help"
+            opts="up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context completion man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1631,6 +1637,20 @@ _mesh() {
         mesh__subcmd__help__subcmd__token__subcmd__revoke)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2251,6 +2271,56 @@ _mesh() {
                 return 0
             fi
             case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__top)
+            opts="-c -o -q -v -y -h -V --once --json --demo --read-only --interval --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --demo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -18,6 +18,7 @@ use crate::{
         man::ManArgs,
         strategy::StrategyCommand,
         token::TokenCommand,
+        top::TopArgs,
         up::UpArgs,
     },
     exit::Exit,
@@ -120,6 +121,8 @@ pub(crate) enum Command {
     Drain(DrainArgs),
     /// Shows what happened
     Events(EventsArgs),
+    /// Shows the whole mesh live on one screen
+    Top(TopArgs),
     /// Deploys the code that chooses where requests go
     #[command(subcommand)]
     Strategy(StrategyCommand),
@@ -188,7 +191,11 @@ mod tests {
         check("mesh events -f", true);
         check("mesh cluster status", true);
         check("mesh completion bash", true);
-        check("mesh top", false);
+        check("mesh top", true);
+        check("mesh top --demo 1250 --once", true);
+        check("mesh top --demo 0", false);
+        check("mesh top --interval 1s --read-only", true);
+        check("mesh top --interval 1ms", false);
         check("mesh", false);
     }
 

@@ -124,6 +124,11 @@ impl Session {
             .map_err(|error| sentence(&error))
     }
 
+    /// Says nothing about old answers on stderr: whoever shows them shows their age.
+    pub(crate) fn hush(&self) {
+        self.warned.set(true);
+    }
+
     /// When to give up, if `--timeout` says so.
     pub(crate) fn limit(&self) -> Option<Duration> {
         self.limit
@@ -167,10 +172,19 @@ impl Session {
         what: &str,
         call: impl AsyncFn(Channel) -> std::result::Result<Response<T>, Status>,
     ) -> Result<T> {
+        Ok(self.ask_whom(what, call).await?.1)
+    }
+
+    /// The same, and who answered.
+    pub(crate) async fn ask_whom<T>(
+        &self,
+        what: &str,
+        call: impl AsyncFn(Channel) -> std::result::Result<Response<T>, Status>,
+    ) -> Result<(NodeName, T)> {
         let mut last = None;
         for door in &self.doors {
             match attempt(READ_ATTEMPT, call(door.channel.clone())).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((door.endpoint.node.clone(), answer)),
                 Err(status) if refusal::is_elsewhere(&status) => last = Some((door, status)),
                 Err(status) => return Err(refusal::failure(what, &door.place(), &status)),
             }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Cx;
 use crate::{
     Exit, Result,
+    client::Session,
     human::{self, duration},
     items::SCHEMA,
     output::Table,
@@ -28,13 +29,17 @@ pub(crate) async fn run(cx: &Cx, command: ClusterCommand) -> Result {
     }
 }
 
-async fn status(cx: &Cx) -> Result {
-    let session = cx.session().await?;
-    let it = session
+/// Asks who leads and who votes.
+pub(crate) async fn fetch(session: &Session) -> Result<v1::ClusterResponse> {
+    session
         .ask("cannot get the status of the cluster", async |channel| {
             FleetClient::new(channel).cluster(v1::ClusterRequest {}).await
         })
-        .await?;
+        .await
+}
+
+async fn status(cx: &Cx) -> Result {
+    let it = fetch(&cx.session().await?).await?;
     if cx.out.is_for_people() {
         let leader = it.leader.clone().unwrap_or_else(|| "none known".to_owned());
         cx.out.line(&format!("Mesh       {}", it.mesh))?;
@@ -69,7 +74,8 @@ async fn status(cx: &Cx) -> Result {
     Ok(if it.quorum { Exit::Done } else { Exit::Unreachable })
 }
 
-fn is_missing(it: &v1::ClusterResponse, voter: &v1::Voter) -> bool {
+/// Whether the answering agent misses a voter.
+pub(crate) fn is_missing(it: &v1::ClusterResponse, voter: &v1::Voter) -> bool {
     voter.node != it.node && voter.heard_ms.is_none_or(|ms| ms > MISSING_MS)
 }
 

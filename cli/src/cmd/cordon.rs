@@ -87,7 +87,7 @@ pub(crate) fn object_name(name: &str) -> Result<ObjectName> {
     ObjectName::new(name).map_err(|error| Failure::new(Exit::Usage, format!("`{name}` is no name")).why(error))
 }
 
-async fn requires_reason(session: &Session) -> Result<bool> {
+pub(crate) async fn requires_reason(session: &Session) -> Result<bool> {
     Ok(policy(session).await?.require_reason)
 }
 
@@ -127,24 +127,29 @@ pub(crate) async fn uncordon(cx: &Cx, args: UncordonArgs) -> Result {
     put_back(cx, &session, &args.nodes, &How { dry_run: args.dry_run, reason: args.reason }).await
 }
 
-/// Deletes the drains of nodes; a node without one is in service already.
+/// Takes nodes back into service and says so.
 pub(crate) async fn put_back(cx: &Cx, session: &Session, names: &[String], how: &How) -> Result {
     let found = nodes::fetch(session, names).await?;
-    let mut back = Vec::new();
-    for item in &found.items {
-        let name = nodes::name_of(item);
-        if item.drain.is_none() {
-            cx.out.say(&format!("{name} is in service already ({})", item.phase));
-            continue;
-        }
+    let (out, there): (Vec<_>, Vec<_>) = found.items.iter().partition(|it| it.drain.is_some());
+    for item in there {
+        cx.out.say(&format!("{} is in service already ({})", nodes::name_of(item), item.phase));
+    }
+    let back: Vec<&str> = out.into_iter().map(nodes::name_of).collect();
+    delete_drains(session, &back, how).await?;
+    told(cx, &back, "uncordoned", how.dry_run)
+}
+
+/// Deletes the drains of nodes that have one.
+pub(crate) async fn delete_drains(session: &Session, names: &[&str], how: &How) -> Result<()> {
+    for name in names {
         match write::delete(session, Kind::Drain, name, how).await {
+            Ok(_) => {}
             // Somebody else was faster: what was wanted is done.
-            Ok(_) => back.push(name),
-            Err(failure) if failure.exit == Exit::Failed => back.push(name),
+            Err(failure) if failure.exit == Exit::Failed => {}
             Err(failure) => return Err(failure),
         }
     }
-    told(cx, &back, "uncordoned", how.dry_run)
+    Ok(())
 }
 
 fn told(cx: &Cx, names: &[&str], what: &str, dry_run: bool) -> Result {

@@ -88,8 +88,7 @@ pub(crate) async fn run(cx: &Cx, args: DrainArgs) -> Result {
 async fn drain(cx: &Cx, args: DrainArgs) -> Result {
     let session = cx.session().await?;
     let found = nodes::fetch(&session, &args.nodes).await?;
-    let is_drained = |item: &&v1::NodeItem| drain_of(item).is_some_and(|it| it.drained_at.is_some());
-    for item in found.items.iter().filter(is_drained) {
+    for item in found.items.iter().filter(|it| is_drained(it)) {
         cx.out.say(&format!("{} is drained already", nodes::name_of(item)));
     }
     let wanted: Vec<&str> = found.items.iter().filter(|it| !is_drained(it)).map(nodes::name_of).collect();
@@ -116,6 +115,11 @@ async fn drain(cx: &Cx, args: DrainArgs) -> Result {
     let limit = session.limit().unwrap_or(args.deadline).min(args.deadline);
     let names: Vec<String> = wanted.iter().map(|it| (*it).to_owned()).collect();
     follow(cx, &session, &names, limit).await
+}
+
+/// Whether a node is drained already.
+pub(crate) fn is_drained(item: &v1::NodeItem) -> bool {
+    drain_of(item).is_some_and(|it| it.drained_at.is_some())
 }
 
 /// Shows how drains go on until all are done, the deadline is reached, or a signal detaches.

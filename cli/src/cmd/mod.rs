@@ -15,6 +15,7 @@ pub(crate) mod nodes;
 pub(crate) mod progress;
 pub(crate) mod strategy;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod version;
 
@@ -105,6 +106,7 @@ async fn dispatch(cx: &Cx, command: Command) -> Result {
         Command::Uncordon(args) => Box::pin(cordon::uncordon(cx, args)).await,
         Command::Drain(args) => Box::pin(drain::run(cx, args)).await,
         Command::Events(args) => Box::pin(events::run(cx, args)).await,
+        Command::Top(args) => Box::pin(top::run(cx, args)).await,
         Command::Strategy(command) => Box::pin(strategy::run(cx, command)).await,
         Command::Token(command) => Box::pin(token::run(cx, command)).await,
         Command::Cluster(command) => Box::pin(cluster::run(cx, command)).await,

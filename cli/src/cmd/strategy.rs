@@ -186,7 +186,7 @@ async fn deploy(cx: &Cx, args: DeployArgs) -> Result {
         items.push(write::item(&module.name, &strategy, None));
     }
     items.push(write::item(&active_name()?, &next, Some(revision)));
-    let next = activate(&session, &format!("cannot deploy {}", module.name), items, next).await?;
+    let next = activate(&session, &format!("cannot deploy {}", module.name), items, (next, &How::default())).await?;
     if !args.now {
         cx.out.say("staged rollout does not exist yet: every router swaps at once, as with --now");
     }
@@ -198,9 +198,9 @@ async fn activate(
     session: &Session,
     what: &str,
     items: Vec<v1::ApplyItem>,
-    wanted: ActivationSpec,
+    (wanted, how): (ActivationSpec, &How),
 ) -> Result<ActivationSpec> {
-    let answer = write::apply(session, what, items, &How::default()).await?;
+    let answer = write::apply(session, what, items, how).await?;
     let written = answer.results.iter().find(|it| it.kind == Kind::Activation.as_str());
     Ok(written.and_then(|it| parse(&it.after).ok()).unwrap_or(wanted))
 }
@@ -232,7 +232,7 @@ fn active_name() -> Result<ObjectName> {
 }
 
 /// What decides now, with the revision of the object that says so.
-async fn activation(session: &Session) -> Result<(ActivationSpec, u64)> {
+pub(crate) async fn activation(session: &Session) -> Result<(ActivationSpec, u64)> {
     let found = write::list(session, Kind::Activation, &[ACTIVE.to_owned()]).await?;
     let spec = found.items.first().and_then(|it| Some((parse::<ActivationSpec>(&it.spec).ok()?, it.revision)));
     spec.ok_or_else(|| {
@@ -242,7 +242,13 @@ async fn activation(session: &Session) -> Result<(ActivationSpec, u64)> {
 
 async fn rollback(cx: &Cx, no_wait: bool) -> Result {
     let session = cx.session().await?;
-    let (found, revision) = activation(&session).await?;
+    let next = roll_back(&session, &How::default()).await?;
+    settle(cx, &session, &next, no_wait).await
+}
+
+/// Writes the activation that brings back what decided before; routers load it on their own.
+pub(crate) async fn roll_back(session: &Session, how: &How) -> Result<ActivationSpec> {
+    let (found, revision) = activation(session).await?;
     let next = ActivationSpec {
         seq: found.seq + 1,
         active: found.previous,
@@ -251,8 +257,7 @@ async fn rollback(cx: &Cx, no_wait: bool) -> Result {
         at: human::now(),
     };
     let items = vec![write::item(&active_name()?, &next, Some(revision))];
-    let next = activate(&session, "cannot roll back", items, next).await?;
-    settle(cx, &session, &next, no_wait).await
+    activate(session, "cannot roll back", items, (next, how)).await
 }
 
 /// Waits until every router decides with the wanted strategy.
