@@ -61,7 +61,9 @@ pub struct Mesh {
 #[must_use]
 pub fn bin_dir() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
-    exe.ancestors().nth(2).unwrap().to_path_buf()
+    // Tests lie one directory further down than binaries do.
+    let dir = exe.parent().unwrap();
+    if dir.ends_with("deps") { dir.parent().unwrap().to_path_buf() } else { dir.to_path_buf() }
 }
 
 impl Mesh {

@@ -27,6 +27,10 @@ use crate::Ran;
 /// How long a host may take to boot, on a machine that does other things too.
 const BOOT: Duration = Duration::from_secs(30);
 
+/// Where a simulated engine is put, and where it listens.
+pub(super) const STANDIN: &str = "/usr/local/bin/mesh-standin";
+pub(super) const ENGINE_PORT: u16 = 9000;
+
 /// A host of a bed.
 #[derive(Debug)]
 pub struct BedHost {
@@ -107,6 +111,19 @@ impl BedHost {
     pub fn daemon(&self, name: &str, script: &str) {
         let whole = format!("setsid sh -c '{}' > /var/log/{name} 2>&1 < /dev/null &", script.replace('\'', r"'\''"));
         let _ = self.exec(&whole).ok();
+    }
+
+    /// Starts a simulated engine: `mesh-standin` on every address, port 9000.
+    ///
+    /// # Errors
+    /// When it is not built, or does not answer.
+    pub fn start_engine(&self) -> Result<()> {
+        self.put(&crate::bin_dir().join("mesh-standin"), STANDIN)?;
+        self.daemon("mesh-standin", &format!("exec {STANDIN} --listen 0.0.0.0:{ENGINE_PORT}"));
+        let address = SocketAddr::from((self.address(), ENGINE_PORT));
+        let answers = soon(BOOT, || TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok());
+        ensure!(answers.is_some(), "the engine of {} does not answer", self.name);
+        Ok(())
     }
 
     /// Copies a file of this machine to the host, with its permissions.

@@ -159,8 +159,17 @@ impl Bed {
         let mut value = yaml::hosts(self);
         change(&mut value);
         let path = self.dir().join("hosts.yaml");
-        std::fs::write(&path, yaml::text(&value)?).context("write hosts.yaml")?;
+        std::fs::write(&path, yaml::text(&value)).context("write hosts.yaml")?;
         Ok(path)
+    }
+
+    /// Starts a simulated engine on every host that [`Bed::hosts_yaml`] gives the role `gpu`; it names them from then on.
+    ///
+    /// # Errors
+    /// When `mesh-standin` is not built.
+    pub fn start_engines(&self) -> Result<()> {
+        let gpu = self.hosts.iter().enumerate().filter(|(index, _)| yaml::role(*index, self.hosts.len()) == "gpu");
+        gpu.map(|(_, host)| host).try_for_each(BedHost::start_engine)
     }
 
     /// A lasting bed that was raised under a name.
