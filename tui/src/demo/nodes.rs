@@ -8,6 +8,7 @@ use mesh_core::{
         Phase, Probe, RouterSample,
     },
     time::Timestamp,
+    traffic::{AnswerCount, LatencyHistogram, ModelTraffic},
 };
 
 use crate::{NodeRow, Severity};
@@ -287,8 +288,21 @@ impl Fleet {
                 error: None,
             }),
             decisions: vec![decided("ok", 3 * share.max(1)), decided("abstain", 1)],
+            traffic: MODELS.iter().map(|model| traffic(model, t_ms / 1_000, share.max(1))).collect(),
             age_ms: 150,
         }
+    }
+}
+
+/// What went through in so many seconds, at a steady rate.
+fn traffic(model: &str, seconds: u64, each_s: u64) -> ModelTraffic {
+    let answers = [(200, seconds * each_s), (429, seconds / 7), (502, seconds / 31)];
+    let counts = [5, 60, 25, 9, 1].map(|percent| seconds * each_s * percent / 100);
+    ModelTraffic {
+        model: model.to_owned(),
+        answers: answers.map(|(code, count)| AnswerCount { code, count }).to_vec(),
+        retries: seconds / 13,
+        ttft: LatencyHistogram { bounds_s: vec![0.05, 0.25, 0.5, 1.0], counts: counts.to_vec() },
     }
 }
 

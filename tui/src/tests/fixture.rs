@@ -78,6 +78,7 @@ fn router(acked: u64) -> RouterSample {
             seq: 2,
             error: None,
         }),
+        traffic: Vec::new(),
         decisions: vec![DecisionCount {
             strategy: "least_queue".to_owned(),
             version: "0.1.0".to_owned(),

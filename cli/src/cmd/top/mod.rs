@@ -11,11 +11,8 @@ mod once;
 use std::{io::IsTerminal, time::Duration};
 
 use clap::Args;
-use mesh_tui::{Caps, ColorChoice, FeedEvent, Options, Request};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
+use mesh_tui::{Caps, ColorChoice, Ended, FeedEvent, Options, Request};
+use tokio::sync::mpsc;
 
 use self::{actions::Hands, feed::Feed, mailbox::Mailbox};
 use super::Cx;
@@ -32,6 +29,8 @@ const FEED_MAX: usize = 8;
 const REQUESTS_MAX: usize = 16;
 /// The bounds of `--interval`.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(60);
+/// The number of the signal that an interrupt sends.
+const SIGINT: i32 = 2;
 /// The most nodes of a demonstration.
 const DEMO_NODES_MAX: i64 = 20_000;
 
@@ -111,10 +110,10 @@ pub(crate) async fn run(cx: &Cx, args: TopArgs) -> Result {
         interval: args.interval,
     };
     let format = if args.json { Format::Json } else { cx.out.format };
-    match (mode, session) {
-        (Mode::Live, Some(session)) => live(&session, options).await,
-        (Mode::Live, None) => demo(options).await,
-        (mode, session) => once::run(cx, session.as_ref(), &options, (mode, format)).await,
+    match (mode, session, args.demo) {
+        (Mode::Live, Some(session), _) => live(&session, options).await,
+        (Mode::Live, None, nodes) => demo(nodes.unwrap_or_default(), options).await,
+        (mode, session, _) => once::run(cx, session.as_ref(), &options, (mode, format)).await,
     }
 }
 
@@ -132,46 +131,37 @@ async fn live(session: &Session, options: Options) -> Result {
             // Ends when the screen is gone.
             mailbox.deliver(tx),
         );
-        std::future::pending::<()>().await;
     };
     until_quit(options, rx, requests_tx, background).await
 }
 
-/// Shows a simulated fleet, which the dashboard makes itself.
-async fn demo(options: Options) -> Result {
-    let ((tx, rx), (requests_tx, mut requests)) = (mpsc::channel(FEED_MAX), mpsc::channel(REQUESTS_MAX));
-    let background = async {
-        // Whatever is asked of a mesh that is none is refused.
-        while let Some(request) = requests.recv().await {
-            let no = "this fleet is simulated: nothing can be done to it".to_owned();
-            let answer = match request {
-                Request::Preview(ticket, _) => FeedEvent::Preview(ticket, Err(no)),
-                Request::Do(ticket, ..) => FeedEvent::Done(ticket, Err(no)),
-            };
-            if tx.send(answer).await.is_err() {
-                break;
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    until_quit(options, rx, requests_tx, background).await
+/// Shows a simulated fleet.
+async fn demo(nodes: u32, options: Options) -> Result {
+    let ((tx, rx), (requests_tx, requests)) = (mpsc::channel(FEED_MAX), mpsc::channel(REQUESTS_MAX));
+    until_quit(options, rx, requests_tx, mesh_tui::demo::serve(nodes, tx, requests)).await
 }
 
+/// Runs the screen, and what feeds it for as long as it is there.
 async fn until_quit(
     options: Options,
     feed: mpsc::Receiver<FeedEvent>,
     requests: mpsc::Sender<Request>,
     background: impl Future<Output = ()>,
 ) -> Result {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let shown = tokio::select! {
-        shown = Box::pin(mesh_tui::run(options, feed, requests)) => shown,
-        () = background => Ok(()),
+    let background = async {
+        background.await;
+        std::future::pending::<()>().await;
     };
-    shown.map_err(|error| Failure::new(Exit::Failed, "cannot use the terminal").why(error).next("mesh top --once"))?;
-    // The screen has restored the terminal and ended on it; the exit code tells what it ended on.
-    let was_terminated = futures_util::FutureExt::now_or_never(terminated.recv()).is_some();
-    Ok(if was_terminated { Exit::Terminated } else { Exit::Done })
+    let ended = tokio::select! {
+        ended = Box::pin(mesh_tui::run(options, feed, requests)) => ended,
+        () = Box::pin(background) => return Ok(Exit::Done),
+    };
+    match ended {
+        Ok(Ended::Quit) => Ok(Exit::Done),
+        Ok(Ended::Signal(SIGINT)) => Ok(Exit::Interrupted),
+        Ok(Ended::Signal(_)) => Ok(Exit::Terminated),
+        Err(error) => Err(Failure::new(Exit::Failed, "cannot use the terminal").why(error).next("mesh top --once")),
+    }
 }
 
 #[cfg(test)]

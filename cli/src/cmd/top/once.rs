@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mesh_core::time::Timestamp;
 use mesh_tui::{Options, Picture};
 use tokio::time::timeout;
 
@@ -26,15 +27,10 @@ pub(super) async fn run(
     options: &Options,
     (mode, format): (Mode, Format),
 ) -> Result {
-    let mut picture = Picture::new(options);
-    if let Some(session) = session {
-        let (mailbox, limit) = (Mailbox::default(), session.limit().unwrap_or(LIMIT));
-        timeout(limit, feed::look(session, &mailbox)).await.map_err(|_| late(limit))??;
-        while let Some(event) = mailbox.take() {
-            picture.feed(event, human::now());
-        }
-    }
-    let now = human::now();
+    let (mut picture, now) = match (session, options.demo) {
+        (Some(session), _) => look(session, options).await?,
+        (None, nodes) => mesh_tui::demo::picture(options, nodes.unwrap_or_default()),
+    };
     if mode == Mode::Value {
         Output { format, ..cx.out.clone() }.value(&picture.json(now))?;
     } else {
@@ -42,6 +38,17 @@ pub(super) async fn run(
         cx.out.raw(picture.frame(width, height, now).as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// Asks the mesh for everything once.
+async fn look(session: &Session, options: &Options) -> Result<(Picture, Timestamp)> {
+    let (mailbox, limit) = (Mailbox::default(), session.limit().unwrap_or(LIMIT));
+    timeout(limit, feed::look(session, &mailbox)).await.map_err(|_| late(limit))??;
+    let mut picture = Picture::new(options);
+    while let Some(event) = mailbox.take() {
+        picture.feed(event, human::now());
+    }
+    Ok((picture, human::now()))
 }
 
 fn late(limit: Duration) -> Failure {
