@@ -148,7 +148,13 @@ impl From<HostError> for Failure {
         let failure = Self::new(error.exit(), error.to_string());
         match error {
             HostError::HostKey { next, .. } | HostError::Unanswered { next, .. } => failure.next(next),
-            _ => failure,
+            HostError::Connect { .. }
+            | HostError::UnknownKey(_)
+            | HostError::Login { .. }
+            | HostError::Become { .. }
+            | HostError::Lost { .. }
+            | HostError::Timeout { .. }
+            | HostError::Script { .. } => failure,
         }
     }
 }

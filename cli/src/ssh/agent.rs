@@ -24,7 +24,10 @@ const SIGN_LIMIT: Duration = Duration::from_secs(60);
 
 /// The agents in use, by socket.
 #[derive(Default)]
-pub(super) struct Agents(std::sync::Mutex<BTreeMap<PathBuf, Arc<OnceCell<Result<Arc<Agent>, String>>>>>);
+pub(super) struct Agents(std::sync::Mutex<BTreeMap<PathBuf, Arc<OnceCell<Reached>>>>);
+
+/// An agent, or why there is none.
+type Reached = Result<Arc<Agent>, String>;
 
 /// One agent.
 pub(super) struct Agent {
@@ -36,7 +39,7 @@ pub(super) struct Agent {
 
 impl Agents {
     /// The agent at a socket, connected to on first use.
-    pub(super) async fn get(&self, socket: &Path) -> Result<Arc<Agent>, String> {
+    pub(super) async fn get(&self, socket: &Path) -> Reached {
         let cell = {
             let mut agents = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             Arc::clone(agents.entry(socket.to_owned()).or_default())
@@ -46,7 +49,7 @@ impl Agents {
 }
 
 impl Agent {
-    async fn connect(socket: &Path) -> Result<Arc<Self>, String> {
+    async fn connect(socket: &Path) -> Reached {
         let connecting = async {
             let mut client = AgentClient::connect_uds(socket).await?;
             let identities = client.request_identities().await?;

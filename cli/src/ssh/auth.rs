@@ -60,7 +60,7 @@ pub(super) struct Candidate {
 /// Who has the private half.
 #[derive(Clone)]
 enum Holder {
-    Agent(Arc<Agent>, AgentIdentity),
+    Agent(Arc<Agent>, Box<AgentIdentity>),
     File(Arc<KeyFile>),
 }
 
@@ -110,13 +110,13 @@ impl Keys {
             .identities()
             .iter()
             .find(|it| matches!(it, AgentIdentity::PublicKey { key: held, .. } if held.key_data() == key.key_data()))?;
-        Some(Holder::Agent(Arc::clone(agent), held.clone()))
+        Some(Holder::Agent(Arc::clone(agent), Box::new(held.clone())))
     }
 
     fn agents_own(&self) -> Vec<Candidate> {
         let Some(agent) = &self.agent else { return Vec::new() };
         let candidate = |identity: &AgentIdentity| {
-            let holder = Holder::Agent(Arc::clone(agent), identity.clone());
+            let holder = Holder::Agent(Arc::clone(agent), Box::new(identity.clone()));
             match identity {
                 AgentIdentity::PublicKey { key, .. } => Candidate::new(key, None, holder),
                 AgentIdentity::Certificate { certificate, .. } => {
@@ -144,7 +144,9 @@ impl Candidate {
         let fingerprint = self.key.fingerprint(HashAlg::Sha256);
         match &self.holder {
             Holder::File(file) => format!("{what} {} ({fingerprint})", file.path.display()),
-            Holder::Agent(_, AgentIdentity::PublicKey { comment, .. } | AgentIdentity::Certificate { comment, .. }) => {
+            Holder::Agent(_, identity) => {
+                let (AgentIdentity::PublicKey { comment, .. } | AgentIdentity::Certificate { comment, .. }) =
+                    &**identity;
                 format!("{what} `{}` of the agent ({fingerprint})", printable(comment))
             }
         }
@@ -239,10 +241,8 @@ impl Signer for Pen<'_> {
 /// A signature as it goes over the wire.
 fn sign(key: &PrivateKey, hash: Option<HashAlg>, data: &[u8]) -> Result<Vec<u8>, signature::Error> {
     use signature::Signer;
-    let signed: Signature = match key.key_data() {
-        KeypairData::Rsa(pair) => (pair, hash).try_sign(data)?,
-        _ => key.try_sign(data)?,
-    };
+    let signed: Signature =
+        if let KeypairData::Rsa(pair) = key.key_data() { (pair, hash).try_sign(data)? } else { key.try_sign(data)? };
     signed.try_into().map_err(signature::Error::from_source)
 }
 

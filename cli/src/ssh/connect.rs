@@ -54,8 +54,11 @@ struct Commons {
     bastions: Bastions,
     passwords: Passwords,
     starting: Semaphore,
-    known: std::sync::Mutex<BTreeMap<(Vec<PathBuf>, Option<PathBuf>), Arc<KnownHosts>>>,
+    known: std::sync::Mutex<BTreeMap<KnownFiles, Arc<KnownHosts>>>,
 }
+
+/// The files of known hosts, and of revoked keys.
+type KnownFiles = (Vec<PathBuf>, Option<PathBuf>);
 
 /// An attempt that failed, and whether another may do better.
 pub(super) struct Failed {
@@ -254,10 +257,10 @@ fn hung_up(address: &str, shut: Shut) -> Failed {
 
 /// A bastion that fails takes with it the hosts behind it, and they say so.
 fn behind(bastion: &Target, error: HostError) -> HostError {
-    match error {
-        HostError::Connect { address, why } if !why.starts_with("bastion") => {
-            HostError::Connect { address, why: format!("bastion {}: {why}", bastion.given) }
-        }
-        error => error,
+    if let HostError::Connect { address, why } = error {
+        // The error of a bastion of the bastion says so already.
+        let why = if why.starts_with("bastion") { why } else { format!("bastion {}: {why}", bastion.given) };
+        return HostError::Connect { address, why };
     }
+    error
 }

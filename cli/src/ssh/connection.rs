@@ -85,16 +85,14 @@ impl Connection {
     }
 
     fn unopened(&self, error: &russh::Error, what: &str) -> Unopened {
-        match error {
-            russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
+        if let russh::Error::ChannelOpenFailure(reason) = error {
+            return if matches!(reason, ChannelOpenFailure::AdministrativelyProhibited) {
                 Unopened::Forbidden(format!("{} does not allow {what}", self.address))
-            }
-            russh::Error::ChannelOpenFailure(reason) => {
-                Unopened::Refused(format!("{} opens no {}: {reason:?}", self.address, what.trim_start_matches("a ")))
-            }
-            error if self.is_gone() => Unopened::Gone(self.gone.0.get().cloned().unwrap_or_else(|| error.to_string())),
-            error => Unopened::Refused(error.to_string()),
+            } else {
+                Unopened::Refused(format!("{} does not open {what}: {reason:?}", self.address))
+            };
         }
+        if self.is_gone() { Unopened::Gone(self.why()) } else { Unopened::Refused(error.to_string()) }
     }
 }
 

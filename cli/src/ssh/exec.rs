@@ -58,6 +58,8 @@ pub(super) enum Fault {
 /// What one script is run with.
 pub(super) struct Run<'a> {
     pub(super) job: &'a Job<'a>,
+    /// What it is known by, here and among the processes of the host.
+    pub(super) marker: Marker,
     pub(super) through: &'a Through,
     /// This login shell is known to leave stdin alone, so nothing is waited for.
     pub(super) quiet: bool,
@@ -84,10 +86,10 @@ pub(super) struct Script {
 impl Script {
     /// Asks the host to start it.
     pub(super) async fn start(channel: Channel<Msg>, run: &Run<'_>) -> Result<Self, Fault> {
-        let marker = Marker::random();
-        let body = frame::body(run.job, &marker).map_err(|error| Fault::Input(error.to_string()))?;
-        let command = frame::command(&marker, body.len(), &run.through.words);
-        let talk = Talk::new(&marker, run.through.password.as_ref().map(|(prompt, _)| prompt));
+        let marker = &run.marker;
+        let body = frame::body(run.job, marker).map_err(|error| Fault::Input(error.to_string()))?;
+        let command = frame::command(marker, body.len(), &run.through.words);
+        let talk = Talk::new(marker, run.through.password.as_ref().map(|(prompt, _)| prompt));
         let (read, write) = channel.split();
         let line = Line { write: Some(write), kill: true };
         line.get()?.exec(true, command).await.map_err(|_| Fault::Cut)?;
@@ -172,11 +174,11 @@ async fn feed(
     body: &str,
     mut stage: watch::Receiver<Stage>,
 ) -> Result<(), Fault> {
-    if let Some((_, password)) = &run.through.password {
-        if *reach(&mut stage, Stage::Prompted).await? == Stage::Prompted {
-            let line = Bytes::from(format!("{}\n", password.expose_secret()));
-            write.data_bytes(line).await.map_err(|_| Fault::Cut)?;
-        }
+    if let Some((_, password)) = &run.through.password
+        && *reach(&mut stage, Stage::Prompted).await? == Stage::Prompted
+    {
+        let line = Bytes::from(format!("{}\n", password.expose_secret()));
+        write.data_bytes(line).await.map_err(|_| Fault::Cut)?;
     }
     if !run.quiet || run.through.password.is_some() {
         reach(&mut stage, Stage::Started).await?;

@@ -294,6 +294,7 @@ mod tests {
             .args(["-c", &command(&marker(), body.len(), "")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(&body.as_bytes()[..body.len() - 9]).unwrap();

@@ -120,7 +120,10 @@ async fn unlock(path: &Path, text: &str, questions: &Questions) -> Result<Arc<Pr
             return Ok(Arc::new(key));
         }
     }
-    Err(Unopened::Other("the passphrase is wrong".to_owned()))
+    Err(Unopened::Other(format!(
+        "the passphrase is wrong, or the format is not known (ssh-keygen -p -f {} writes it anew)",
+        path.display()
+    )))
 }
 
 /// Tells what a file of a private key holds.
@@ -134,7 +137,11 @@ fn read_private(text: String, public: impl Fn() -> Option<PublicKey>) -> Option<
     }
     match keys::decode_secret_key(text.expose_secret(), None) {
         Ok(key) => Some((key.public_key().clone(), Private::Plain(Arc::new(key)))),
-        Err(keys::Error::KeyIsEncrypted) => locked(public()?),
+        // `BEGIN ENCRYPTED PRIVATE KEY`, or `Proc-Type: 4,ENCRYPTED`.
+        Err(_) if text.expose_secret().contains("ENCRYPTED") => locked(public()?),
+        Err(error) if text.expose_secret().contains("PRIVATE KEY") => {
+            Some((public()?, Private::Refused(format!("its format is not known: {error}"))))
+        }
         Err(_) => Some((public()?, Private::Absent)),
     }
 }

@@ -42,7 +42,7 @@ impl Bastions {
         match &*state {
             State::Up(connection) if !connection.is_gone() => return Ok(Arc::clone(connection)),
             State::Failed(error, at) if at.elapsed() < FAILED_FOR && !passes(error) => return Err(error.clone()),
-            _ => {}
+            State::New | State::Up(_) | State::Failed(..) => {}
         }
         let opened = open().await;
         *state = match &opened {

@@ -18,6 +18,17 @@ pub(crate) mod policy;
 pub(crate) mod secret;
 mod session;
 
+#[cfg(test)]
+mod exec_tests;
+#[cfg(test)]
+mod jump_tests;
+#[cfg(test)]
+mod login_tests;
+#[cfg(test)]
+mod root_tests;
+#[cfg(test)]
+mod testing;
+
 pub(crate) use self::{
     connect::{CONCURRENCY, Options, Shared, connect},
     connection::UnknownKey,

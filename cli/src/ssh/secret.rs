@@ -49,9 +49,10 @@ impl Answers for Terminal {
                 next: question.next(),
             });
         }
-        let read = match question {
-            Question::Login { echo: true, text, .. } => ask_plainly(text),
-            _ => rpassword::prompt_password(format!("{question}: ")),
+        let read = if matches!(question, Question::Login { echo: true, .. }) {
+            ask_plainly(&format!("{question} "))
+        } else {
+            rpassword::prompt_password(format!("{question}: "))
         };
         let read = read.map_err(|error| Unanswered { why: format!("{question}: {error}"), next: question.next() })?;
         Ok(SecretString::from(read))

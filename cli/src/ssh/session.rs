@@ -18,7 +18,7 @@ use super::{
     connect::Shared,
     connection::{Connection, Unopened},
     exec::{Fault, Run, Script, Through},
-    frame::{CUT_SHORT, TooMuch},
+    frame::{CUT_SHORT, Marker, TooMuch},
 };
 use crate::{
     host::{Held, Host, HostError, Job, Output},
@@ -29,6 +29,16 @@ use crate::{
 const SESSIONS_MAX: usize = 8;
 /// How long finding out about sudo may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long stopping a script may take that took too long.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Ends the process group whose shell was started with the marker `$1`; sshd itself signals for no root login.
+const STOP: &str = r#"
+for file in $(grep -lsF -- "$1" /proc/[0-9]*/cmdline); do
+    { read -r _ _ _ _ group _ <"${file%/cmdline}/stat"; } 2>/dev/null && kill -TERM "-$group" 2>/dev/null
+done
+:
+"#;
 
 /// A host over SSH.
 pub(crate) struct SshHost {
@@ -66,20 +76,40 @@ impl SshHost {
     /// Runs a script through what makes it the right user.
     async fn talk(&self, job: &Job<'_>, through: &Through) -> Result<Output, HostError> {
         let _turn = self.sessions.acquire().await;
-        let run = Run { job, through, quiet: self.quiet.load(Ordering::Relaxed), ends: true };
+        let quiet = self.quiet.load(Ordering::Relaxed);
+        let run = Run { job, marker: Marker::random(), through, quiet, ends: true };
         let talked = async {
             let mut script = self.start(&run).await?;
             script.go(&run).await.map_err(|fault| self.fault(&run, fault))?;
             script.end().map_err(|fault| self.fault(&run, fault))
         };
         let limit = job.timeout;
-        let talk = timeout(limit, talked)
-            .await
-            .unwrap_or_else(|_| Err(HostError::Timeout { label: job.label.to_owned(), limit }))?;
+        let Ok(talked) = timeout(limit, talked).await else {
+            self.stop(&run).await;
+            return Err(HostError::Timeout { label: job.label.to_owned(), limit });
+        };
+        let talk = talked?;
         self.quiet.store(true, Ordering::Relaxed);
         let status = talk.status.unwrap_or(CUT_SHORT);
         let (stdout, stderr) = talk.said();
         Ok(Output { status, stdout, stderr })
+    }
+
+    /// Stops what a script that took too long has left on the host, as far as that can be done soon.
+    async fn stop(&self, stopped: &Run<'_>) {
+        let mut job = Job::new("stop", STOP);
+        job.args = vec![stopped.marker.as_str().into()];
+        let run =
+            Run { job: &job, marker: Marker::random(), through: stopped.through, quiet: stopped.quiet, ends: true };
+        let stopping = async {
+            let mut script = self.start(&run).await?;
+            script.go(&run).await.map_err(|fault| self.fault(&run, fault))
+        };
+        match timeout(STOP_LIMIT, stopping).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(host = self.name, %error, "cannot stop `{}`", stopped.job.label),
+            Err(_) => tracing::debug!(host = self.name, "no answer to stopping `{}`", stopped.job.label),
+        }
     }
 
     async fn start(&self, run: &Run<'_>) -> Result<Script, HostError> {
@@ -125,7 +155,15 @@ impl SshHost {
         if !root {
             return Ok(Through::default());
         }
-        let rooted = self.way.get_or_init(|| self.find_way()).await.clone()?;
+        let finding = || async {
+            match self.find_way().await {
+                // What the host, or a person, has said is not asked again.
+                Err(said @ (HostError::Become { .. } | HostError::Unanswered { .. })) => Ok(Err(said)),
+                Err(error) => Err(error),
+                Ok(rooted) => Ok(Ok(rooted)),
+            }
+        };
+        let rooted = self.way.get_or_try_init(finding).await?.clone()?;
         self.passage(&rooted)
     }
 
@@ -199,7 +237,7 @@ impl Host for SshHost {
     async fn hold(&self, job: Job<'_>) -> Result<Held, HostError> {
         let through = self.through(job.root).await?;
         let turn = Arc::clone(&self.sessions).acquire_owned().await;
-        let run = Run { job: &job, through: &through, quiet: false, ends: false };
+        let run = Run { job: &job, marker: Marker::random(), through: &through, quiet: false, ends: false };
         let limit = job.timeout;
         let starting = async {
             let mut script = self.start(&run).await?;

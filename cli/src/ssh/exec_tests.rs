@@ -1,0 +1,183 @@
+//! Scripts on a real sshd: what they print, how they end, and what a login shell may do to them.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use super::testing::{Spec, Sshd, reach};
+use crate::host::{Host, HostError, Job, Part, STDERR_KEPT};
+
+#[tokio::test]
+async fn a_script_is_heard_to_its_end() {
+    let sshd = Sshd::start(&Spec::default());
+    let host = reach(&sshd.target()).await.unwrap();
+    assert_eq!(host.name(), "h1");
+    let mut job = Job::new("echo", r#"cat; printf '%s|' "$@" >&2; exit 3"#);
+    job.args = vec!["two words".into(), "it's".into(), "\\n!\n$HOME".into(), "".into()];
+    job.input = vec![Part::Bytes(b"in".as_slice().into())];
+    let output = host.run(job).await.unwrap();
+    assert_eq!((output.status, output.text().as_ref()), (3, "in"));
+    assert_eq!(output.stderr, "two words|it's|\\n!\n$HOME||");
+
+    let check = async |script: &str, status: i32, stdout: &str| {
+        let output = host.run(Job::new("x", script)).await.unwrap();
+        assert_eq!((output.status, output.text().as_ref()), (status, stdout), "{script}");
+    };
+    check("kill -9 $$", 137, "").await;
+    check("kill -TERM $$", 143, "").await;
+    check("cat", 0, "").await;
+    check("cat <<'END'\na'b\"c\\d\nEND", 0, "a'b\"c\\d\n").await;
+    check("exec sh -c 'echo $0'", 0, "sh\n").await;
+    check("syntax error (", 2, "").await;
+    let output = host.run(Job::new("x", "head -c 300000 /dev/zero | tr '\\0' x >&2; echo end >&2")).await.unwrap();
+    assert_eq!((output.stderr.len(), output.stderr.ends_with("xend\n")), (STDERR_KEPT, true));
+}
+
+#[tokio::test]
+async fn a_script_that_runs_away_is_stopped() {
+    let sshd = Sshd::start(&Spec::default());
+    let host = reach(&sshd.target()).await.unwrap();
+    let error = host.run(Job::new("yes", "yes")).await.unwrap_err();
+    assert_eq!(error.to_string(), "`yes`: it prints more than 8 MiB");
+    let pid = sshd.path("pid");
+    let mut job = Job::new("sleep", format!("echo $$ > {}; sleep 1000", pid.display()));
+    job.timeout = Duration::from_secs(1);
+    assert!(matches!(host.run(job).await, Err(HostError::Timeout { .. })));
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let gone = async || {
+        while std::path::Path::new(&format!("/proc/{}", pid.trim())).exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone()).await.unwrap();
+    // What a script leaves running keeps its output open, and is not waited for.
+    let before = Instant::now();
+    let output = host.run(Job::new("daemon", "sleep 30 & echo started")).await.unwrap();
+    assert_eq!((output.status, output.text().as_ref()), (0, "started\n"));
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+    let output = host.run(Job::new("after", "echo still here")).await.unwrap();
+    assert_eq!(output.text(), "still here\n");
+}
+
+#[tokio::test]
+async fn sixty_four_mebibytes_arrive_whole() {
+    let sshd = Sshd::start(&Spec::default());
+    let host = reach(&sshd.target()).await.unwrap();
+    let file = sshd.path("big");
+    let mut state = 1_u64;
+    let bytes: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()
+    })
+    .take(8 << 20)
+    .flatten()
+    .collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let expected = ring::digest::digest(&ring::digest::SHA256, &bytes[10..]);
+    let expected: String = expected.as_ref().iter().map(|it| format!("{it:02x}")).collect();
+    let seen = AtomicU64::new(0);
+    let told = |bytes: u64| assert!(seen.swap(bytes, Ordering::Relaxed) < bytes);
+    let mut job = Job::new("upload", "sha256sum | cut -d' ' -f1");
+    job.input = vec![Part::File(&file, 10)];
+    job.sent = Some(&told);
+    let output = host.run(job).await.unwrap();
+    assert_eq!(output.text().trim(), expected);
+    assert_eq!(seen.load(Ordering::Relaxed), (64 << 20) - 10);
+    // Who reads nothing has what they wanted, and a file that is not there is nobody's fault over there.
+    let mut job = Job::new("upload", "exit 4");
+    job.input = vec![Part::File(&file, 0)];
+    assert_eq!(host.run(job).await.unwrap().status, 4);
+    let gone = sshd.path("gone");
+    let mut job = Job::new("upload", "cat");
+    job.input = vec![Part::File(&gone, 0)];
+    let error = host.run(job).await.unwrap_err().to_string();
+    assert!(error.contains("cannot read") && error.contains("gone"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_apart() {
+    let sshd = Sshd::start(&Spec::default());
+    let host = reach(&sshd.target()).await.unwrap();
+    let file = sshd.path("big");
+    std::fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+    let hung_up = AtomicU64::new(0);
+    let told = |bytes: u64| {
+        if bytes > 8 << 20 && hung_up.fetch_add(1, Ordering::Relaxed) == 0 {
+            sshd.hang_up();
+        }
+    };
+    let mut job = Job::new("upload", "cat >/dev/null");
+    job.input = vec![Part::File(&file, 0)];
+    job.sent = Some(&told);
+    let error = host.run(job).await.unwrap_err();
+    assert!(matches!(&error, HostError::Lost { label, .. } if label == "upload"), "{error:?}");
+    let error = host.run(Job::new("after", "echo")).await.unwrap_err();
+    assert!(matches!(&error, HostError::Connect { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_held_script_ends_with_its_guard() {
+    let sshd = Sshd::start(&Spec::default());
+    let host = reach(&sshd.target()).await.unwrap();
+    let ended = sshd.path("ended");
+    let script = format!("echo held; cat >/dev/null; touch {}", ended.display());
+    let held = host.hold(Job::new("lock", script)).await.unwrap();
+    assert_eq!((held.line.as_str(), held.status), ("held", None));
+    assert_eq!(host.run(Job::new("beside", "echo x")).await.unwrap().text(), "x\n");
+    drop(held);
+    let wait = async {
+        while !ended.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
+    let refused = host.hold(Job::new("lock", "exit 75")).await.unwrap();
+    assert_eq!((refused.line.as_str(), refused.status), ("", Some(75)));
+}
+
+#[tokio::test]
+async fn any_login_shell_will_do() {
+    for shell in ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/csh", "/bin/tcsh", "/usr/bin/fish", "/bin/zsh"] {
+        if !std::path::Path::new(shell).exists() {
+            println!("{shell} is not on this machine");
+            continue;
+        }
+        let sshd = Sshd::start(&Spec { shell: Some(shell), ..Spec::default() });
+        let host = reach(&sshd.target()).await.unwrap();
+        let mut job = Job::new("x", "id -un; cat; printf '%s\\n' \"$1\"");
+        job.args = vec!["it's `a` $test! \\".into()];
+        job.input = vec![Part::Bytes(b"bytes\n".as_slice().into())];
+        let output = host.run(job).await.unwrap_or_else(|error| panic!("{shell}: {error}"));
+        assert_eq!(output.text(), "tester\nbytes\nit's `a` $test! \\\n", "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn a_noisy_login_shell_does_no_harm() {
+    let noise = "echo welcome; echo warning >&2; printf 'no newline'; set -x\n";
+    let sshd = Sshd::start(&Spec { shell: Some("/bin/bash"), home: &[(".bashrc", noise)], ..Spec::default() });
+    let host = reach(&sshd.target()).await.unwrap();
+    for _ in 0..2 {
+        let output = host.run(Job::new("x", "echo out; echo err >&2")).await.unwrap();
+        assert_eq!((output.text().as_ref(), output.stderr.as_str()), ("out\n", "err\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_login_shell_that_does_not_come_to_it_is_named() {
+    let check = async |shell: &str, rc: &str, words: &[&str]| {
+        let sshd = Sshd::start(&Spec { shell: Some(shell), home: &[(".bashrc", rc)], ..Spec::default() });
+        let host = reach(&sshd.target()).await.unwrap();
+        let mut job = Job::new("probe", "echo ran");
+        job.timeout = Duration::from_secs(3);
+        let error = host.run(job).await.unwrap_err();
+        for word in words {
+            assert!(error.to_string().contains(word), "{shell} {rc}: {error:?} lacks {word}");
+        }
+    };
+    check("/bin/bash", "yes", &["prints and prints", "start-up file"]).await;
+    check("/bin/bash", "echo what is your name; read name", &["took longer than 3 s"]).await;
+    check("/bin/bash", "echo bye; exit 5", &["ended with status 5", "bye"]).await;
+    check("/usr/sbin/nologin", "", &["status 1", "not available"]).await;
+}
