@@ -99,6 +99,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let services = Services { desired: &desired, identity: &identity, fetcher, observe: &observe, events, join, gate };
     let routes = services.routes(&closing);
     tasks.spawn("api", server::serve(listener, identity, routes, closed.clone()));
+    mesh_daemon::notify::ready(&tasks);
     tracing::info!(node = %config.node, api = %config.listen, version = VERSION, "agent is up");
 
     let failure = wait(&desired, &shutdown).await;

@@ -9,6 +9,7 @@ use mesh_agentd::{
     identity::{
         join::{self, JoinArgs},
         keygen::{self, KeygenArgs},
+        show::{self, ShowArgs},
     },
 };
 use mesh_daemon::{Exit, Shutdown, config, log, supervise};
@@ -32,6 +33,8 @@ enum Command {
     },
     /// Make a key on this host and print the request for its certificate.
     Keygen(KeygenArgs),
+    /// Say whose key and certificate are in a directory, and until when.
+    Identity(ShowArgs),
     /// Take this host into a mesh, with a token of `mesh token create`.
     Join(JoinArgs),
     /// Start a host's processes and keep them running.
@@ -46,16 +49,17 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => run(&config).into(),
         Command::Supervise { config } => supervise::run(&config).into(),
-        Command::Keygen(args) => keygen(&args).into(),
+        Command::Keygen(args) => told(keygen::run(&args)).into(),
+        Command::Identity(args) => told(show::run(&args).map(|it| it + "\n")).into(),
         Command::Join(args) => join(&args),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the request is what was asked for")]
-fn keygen(args: &KeygenArgs) -> Exit {
-    match keygen::run(args) {
-        Ok(request) => {
-            print!("{request}");
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn told(answer: anyhow::Result<String>) -> Exit {
+    match answer {
+        Ok(answer) => {
+            print!("{answer}");
             Exit::Done
         }
         Err(error) => refuse(&format!("{error:#}"), Exit::Failed),
@@ -156,6 +160,8 @@ mod tests {
         check("mesh-agentd keygen --dir pki --ca lab", true);
         check("mesh-agentd keygen --dir pki", false);
         check("mesh-agentd keygen --dir pki --ca lab --id spiffe://lab/node/n", false);
+        check("mesh-agentd identity --dir pki", true);
+        check("mesh-agentd identity", false);
         check("mesh-agentd join mesh-join.v1.a.b.c --at 10.0.0.1:7443 --node gpu-1", true);
         check("mesh-agentd join mesh-join.v1.a.b.c", false);
         check("mesh-agentd supervise --config supervise.toml", true);

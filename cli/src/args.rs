@@ -16,6 +16,7 @@ use crate::{
         events::EventsArgs,
         get::{DescribeArgs, GetArgs},
         man::ManArgs,
+        playbook::PlaybookCommand,
         strategy::StrategyCommand,
         token::TokenCommand,
         top::TopArgs,
@@ -132,6 +133,9 @@ pub(crate) enum Command {
     /// Shows the coordinators: who leads, who votes, who is missing
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Lists, shows, checks and runs playbooks
+    #[command(subcommand)]
+    Playbook(PlaybookCommand),
     /// Lists the meshes this operator knows, and chooses one
     #[command(subcommand)]
     Context(ContextCommand),
@@ -188,6 +192,9 @@ mod tests {
         check("mesh strategy deploy hybrid.wasm --now", true);
         check("mesh strategy rollback", true);
         check("mesh token create --role gpu --ttl 15m", true);
+        check("mesh playbook run bootstrap --local /tmp/x --check --diff --var mesh=lab", true);
+        check("mesh playbook run bootstrap", false);
+        check("mesh playbook lint", false);
         check("mesh events -f", true);
         check("mesh cluster status", true);
         check("mesh completion bash", true);

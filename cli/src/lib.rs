@@ -13,8 +13,7 @@ mod human;
 mod items;
 mod manifest;
 mod output;
-// Bootstrap and `mesh playbook` stand on it.
-#[allow(dead_code, unused_imports, reason = "its users land next")]
+#[allow(dead_code, unused_imports, reason = "bootstrap uses the rest of it")]
 mod playbook;
 mod provision;
 mod refusal;

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod config;
 pub mod exit;
 pub mod log;
+pub mod notify;
 pub mod pid;
 pub mod shutdown;
 pub mod supervise;

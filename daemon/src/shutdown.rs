@@ -41,6 +41,7 @@ impl Shutdown {
                     std::process::exit(code);
                 }
                 tracing::info!("signal: stopping");
+                crate::notify::stopping();
                 token.cancel();
             }
         });

@@ -63,6 +63,14 @@ pub(crate) fn has_issuer(end: &CertificateDer<'_>, others: &[CertificateDer<'_>]
     others.iter().any(|it| parse(it).is_ok_and(|other| other.subject().as_raw() == end.issuer().as_raw()))
 }
 
+/// The first instant at which a certificate is valid.
+///
+/// # Errors
+/// One sentence when it is not a certificate.
+pub fn not_before(der: &CertificateDer<'_>) -> Result<Timestamp, String> {
+    Ok(instant(parse(der)?.validity().not_before.timestamp()))
+}
+
 /// The last instant at which a certificate is valid.
 ///
 /// # Errors

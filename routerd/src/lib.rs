@@ -99,6 +99,7 @@ impl Router {
                 feed::start(mesh, start, &tasks).await?;
             }
         }
+        mesh_daemon::notify::ready(&tasks);
         tracing::info!(address = %addr, workers = config.workers, "door open: plain HTTP, no key");
         Ok(Self { addr, door, tasks, shutdown, shared, drain_deadline: config.drain_deadline })
     }

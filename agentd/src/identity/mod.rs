@@ -6,6 +6,7 @@ pub mod keygen;
 pub mod life;
 pub mod rotate;
 pub mod service;
+pub mod show;
 pub mod token;
 
 use std::sync::Arc;

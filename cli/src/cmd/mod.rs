@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod get;
 pub(crate) mod man;
 pub(crate) mod nodes;
+pub(crate) mod playbook;
 pub(crate) mod progress;
 pub(crate) mod strategy;
 pub(crate) mod token;
@@ -110,6 +111,7 @@ async fn dispatch(cx: &Cx, command: Command) -> Result {
         Command::Strategy(command) => Box::pin(strategy::run(cx, command)).await,
         Command::Token(command) => Box::pin(token::run(cx, command)).await,
         Command::Cluster(command) => Box::pin(cluster::run(cx, command)).await,
+        Command::Playbook(command) => Box::pin(playbook::run(cx, command)).await,
         Command::Context(command) => context::run(cx, command),
         Command::Completion(args) => completion::run(cx, args),
         Command::Man(args) => man::run(cx, args),

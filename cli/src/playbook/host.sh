@@ -186,6 +186,11 @@ grow() {
   done
 }
 
+# fresh FILE: an empty file of this script's own; a link that somebody left there is not followed.
+fresh() {
+  rm -f "$1" && (set -C; : >"$1") || die failed "cannot write $1"
+}
+
 own() { [ -z "$2" ] || chown -h "$2" "$1"; }
 
 # swap FROM TO: puts FROM in the place of TO in one step.
@@ -209,8 +214,7 @@ settle() {
 # do_put PATH MODE OWNER SHA BYTES: a small file from stdin.
 do_put() {
   part=$1.part
-  [ ! -h "$part" ] || rm -f "$part"
-  : >"$part" || die failed "cannot write $part"
+  fresh "$part"
   grow "$part" "$5" || die failed "cannot write $part"
   settle "$part" "$1" "$2" "$3" "$4"
 }
@@ -219,7 +223,7 @@ do_put() {
 do_binary() {
   part=$1.part
   [ ! -h "$part" ] || rm -f "$part"
-  if [ "$6" = 0 ]; then : >"$part" || die failed "cannot write $part"; fi
+  if [ "$6" = 0 ]; then fresh "$part"; fi
   [ "$(stat -c %s "$part" 2>/dev/null)" = "$6" ] || die failed "$part is not as long as it was: run again"
   grow "$part" "$5" || die failed "cannot write $part"
   settle "$part" "$1" "$2" "$3" "$4"
@@ -296,7 +300,7 @@ do_identity() {
 # do_unit_file PATH NAME SHA BYTES: systemd reads it before it counts.
 do_unit_file() {
   part=$1.part
-  : >"$part" || die failed "cannot write $part"
+  fresh "$part"
   grow "$part" "$4" || die failed "cannot write $part"
   if have systemd-analyze; then
     trial=$(mktemp -d) || die failed "cannot make a directory"
@@ -313,7 +317,8 @@ do_unit_file() {
 
 keep_stamp() {
   [ -n "$1" ] || return 0
-  printf '%s\n' "$2" >"$1.part" && swap "$1.part" "$1" || die failed "cannot write $1"
+  fresh "$1.part"
+  printf '%s\n' "$2" >>"$1.part" && swap "$1.part" "$1" || die failed "cannot write $1"
 }
 
 # do_unit NAME WORD SECONDS STAMP INPUT...: start or restart.
@@ -380,9 +385,11 @@ as() {
 do_process() {
   tool=$1; config=$2; pid_file=$3; log=$4; user=$5; stamp=$6; shift 6
   read_now=$(inputs_sum "$@")
-  (umask 027; : >>"$log") || die failed "cannot write $log"
   if have setsid; then apart=setsid; else apart=; fi
-  (trap '' HUP; umask 027; cd /; as "$user" $apart "$tool" supervise --config "$config") </dev/null >>"$log" 2>&1 &
+  # The log is opened by the user it belongs to.
+  (trap '' HUP; umask 027; cd /
+    as "$user" sh -c 'log=$1; shift; exec "$@" >>"$log" 2>&1' sh "$log" $apart "$tool" supervise --config "$config"
+  ) </dev/null >/dev/null 2>&1 &
   end=$(($(date +%s) + 10))
   until supervisor "$pid_file" "$config" >/dev/null; do
     [ "$(date +%s)" -lt "$end" ] || die failed "the supervisor does not start: $(tail -n 5 "$log")"
@@ -429,7 +436,8 @@ do_prune() {
 # do_manifest FILE SHA BYTES: the paths on stdin join those that are listed.
 do_manifest() {
   do_put "$1.new" 0600 "" "$2" "$3"
-  cat "$1" "$1.new" 2>/dev/null | sort -u >"$1.part" || die failed "cannot write $1"
+  fresh "$1.part"
+  cat "$1" "$1.new" 2>/dev/null | sort -u >>"$1.part" || die failed "cannot write $1"
   rm -f "$1.new"
   swap "$1.part" "$1" || die failed "cannot write $1"
 }

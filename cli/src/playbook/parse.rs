@@ -80,6 +80,17 @@ impl Playbook {
         Ok(only)
     }
 
+    /// Whether a run may give this variable a value.
+    pub(crate) fn check_variable(&self, name: &str) -> Result<(), String> {
+        let known: Vec<&str> =
+            self.inputs.keys().map(String::as_str).chain(self.vars.iter().map(|(key, _)| key.name.as_str())).collect();
+        if known.contains(&name) {
+            return Ok(());
+        }
+        let hint = did_you_mean(name, known).map(|it| format!("; {it}")).unwrap_or_default();
+        Err(format!("the playbook {} has no variable `{name}`{hint}", self.name))
+    }
+
     /// Its steps for a table: name, module, tags, condition.
     pub(crate) fn rows(&self) -> Vec<[String; 4]> {
         let row = |it: &Step| {
@@ -139,7 +150,9 @@ impl Reader<'_> {
         if it.name.is_empty() {
             self.wrong(tree.at, "a playbook needs a `name`", None);
         }
-        if it.steps.is_empty() {
+        let has_steps =
+            tree.entries().iter().any(|(key, it)| key.name == "steps" && it.value != Value::List(Vec::new()));
+        if !has_steps {
             self.wrong(tree.at, "a playbook needs `steps`", None);
         }
         self.check_names(&it);

@@ -157,6 +157,6 @@ mod tests {
         assert_eq!(list[0].entries()[1].1.value, Value::Null);
         let check = |text: &str, place: &str| assert_eq!(read("f", text).unwrap_err().place(), place, "{text}");
         check("a: 1\na: 2\n", "f:2:1");
-        check("a: [\n", "f:2:1");
+        check("a: [\n", "f:1:4");
     }
 }

@@ -18,6 +18,7 @@ mod faulty;
 mod hostile;
 mod load;
 mod mesh;
+mod notify;
 mod replay;
 mod standin;
 mod start;

@@ -48,7 +48,8 @@ fn is_own(path: &str, prefix: &str) -> bool {
     let Some(path) = path.strip_prefix(prefix) else { return false };
     OWN.iter().any(|own| match path.strip_prefix(own) {
         Some("") => !own.ends_with('-'),
-        Some(rest) => own.ends_with('-') && !rest.contains('/') || rest.starts_with('/'),
+        Some(rest) if own.ends_with('-') => !rest.contains('/'),
+        Some(rest) => rest.starts_with('/'),
         None => false,
     })
 }
