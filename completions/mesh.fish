@@ -58,8 +58,9 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "top" -d 'Shows the whole 
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "strategy" -d 'Deploys the code that chooses where requests go'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "token" -d 'Makes, lists and revokes tokens with which hosts join'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "cluster" -d 'Shows the coordinators: who leads, who votes, who is missing'
-complete -c mesh -n "__fish_mesh_needs_command" -f -a "playbook" -d 'Lists, shows, checks and runs playbooks'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "context" -d 'Lists the meshes this operator knows, and chooses one'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "init" -d 'Prints a hosts.yaml to begin with, or its schema'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "explain" -d 'Tells what a kind, a field, a key of hosts.yaml or an error code means'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Prints the completion script of a shell'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "man" -d 'Prints the manual, or writes one page a command'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Prints the version'
@@ -615,122 +616,6 @@ complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subco
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows who leads, who votes and who is missing; exit 5 without quorum'
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
-wide\t'The same with more columns'
-json\t'One JSON document'
-jsonl\t'One JSON object a line'
-yaml\t'One YAML document'
-name\t'Only names, as KIND/NAME'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t'Always'
-never\t'Never'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l timeout -d 'How long the command may take, like 30s or 5m' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l no-headers -d 'Leaves out the titles of tables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s q -l quiet -d 'Says only results and errors'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l no-input -d 'Never asks: what needs an answer fails with code 9'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s y -l yes -d 'Answers yes to every question'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "ls" -d 'Lists the playbooks that are part of mesh'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "show" -d 'Shows the steps of a playbook, or its text with -o yaml'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "lint" -d 'Checks playbooks: unknown modules, keys, handlers and variables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "run" -d 'Makes the steps of a playbook true on hosts'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
-wide\t'The same with more columns'
-json\t'One JSON document'
-jsonl\t'One JSON object a line'
-yaml\t'One YAML document'
-name\t'Only names, as KIND/NAME'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t'Always'
-never\t'Never'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l timeout -d 'How long the command may take, like 30s or 5m' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l no-headers -d 'Leaves out the titles of tables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Says only results and errors'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l no-input -d 'Never asks: what needs an answer fails with code 9'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s y -l yes -d 'Answers yes to every question'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
-wide\t'The same with more columns'
-json\t'One JSON document'
-jsonl\t'One JSON object a line'
-yaml\t'One YAML document'
-name\t'Only names, as KIND/NAME'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t'Always'
-never\t'Never'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l timeout -d 'How long the command may take, like 30s or 5m' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l no-headers -d 'Leaves out the titles of tables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Says only results and errors'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l no-input -d 'Never asks: what needs an answer fails with code 9'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answers yes to every question'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
-wide\t'The same with more columns'
-json\t'One JSON document'
-jsonl\t'One JSON object a line'
-yaml\t'One YAML document'
-name\t'Only names, as KIND/NAME'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t'Always'
-never\t'Never'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l timeout -d 'How long the command may take, like 30s or 5m' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l no-headers -d 'Leaves out the titles of tables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s q -l quiet -d 'Says only results and errors'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l no-input -d 'Never asks: what needs an answer fails with code 9'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s y -l yes -d 'Answers yes to every question'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l local -d 'Runs on this machine, with everything below a directory (/ for the machine itself)' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l var -d 'Gives a variable a value: JSON, or else a text' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l secret -d 'Gives a secret the content of a file' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l tags -d 'Runs only steps with one of these tags' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l start-at -d 'Begins at this step' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l bundle -d 'Takes the binaries from this bundle instead of those beside mesh' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l progress -d 'How progress is told on stderr' -r -f -a "plain\t'Lines for people, unless nothing may be said'
-json\t'One JSON object a line'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
-wide\t'The same with more columns'
-json\t'One JSON document'
-jsonl\t'One JSON object a line'
-yaml\t'One YAML document'
-name\t'Only names, as KIND/NAME'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t'Always'
-never\t'Never'"
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l timeout -d 'How long the command may take, like 30s or 5m' -r
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l check -l dry-run -d 'Only looks, and says what would change'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l diff -d 'Shows the lines of texts that change'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l detailed-exitcode -d 'Ends with code 10 when --check finds something to change'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l no-headers -d 'Leaves out the titles of tables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Says only results and errors'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l no-input -d 'Never asks: what needs an answer fails with code 9'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answers yes to every question'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "ls" -d 'Lists the playbooks that are part of mesh'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "show" -d 'Shows the steps of a playbook, or its text with -o yaml'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "lint" -d 'Checks playbooks: unknown modules, keys, handlers and variables'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "run" -d 'Makes the steps of a playbook true on hosts'
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
 complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
 complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
@@ -794,6 +679,46 @@ complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subco
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "ls" -d 'Lists the contexts; the one in use has a star'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "use" -d 'Chooses the context that is used when none is named and no local mesh runs'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l mesh -d 'The name of the mesh' -r
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l schema -d 'Prints the JSON Schema of hosts.yaml instead, for editors'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand init" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand explain" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand completion" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
 complete -c mesh -n "__fish_mesh_using_subcommand completion" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
 complete -c mesh -n "__fish_mesh_using_subcommand completion" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
@@ -852,27 +777,28 @@ complete -c mesh -n "__fish_mesh_using_subcommand version" -l no-input -d 'Never
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s y -l yes -d 'Answers yes to every question'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "up" -d 'Starts a mesh on this machine, or one stopped node of it'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "down" -d 'Stops the mesh on this machine and removes it, or stops one node of it'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "get" -d 'Lists objects of a kind with what is observed of them'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "describe" -d 'Shows all that is known of one object'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "apply" -d 'Makes declared objects as a file says'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "diff" -d 'Shows what `apply` would change'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "delete" -d 'Deletes a declared object'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "cordon" -d 'Sends nothing new to nodes'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "uncordon" -d 'Takes nodes back into service'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "drain" -d 'Takes nodes out of service without losing a request'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "events" -d 'Shows what happened'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "top" -d 'Shows the whole mesh live on one screen'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "strategy" -d 'Deploys the code that chooses where requests go'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "token" -d 'Makes, lists and revokes tokens with which hosts join'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "cluster" -d 'Shows the coordinators: who leads, who votes, who is missing'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "playbook" -d 'Lists, shows, checks and runs playbooks'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "context" -d 'Lists the meshes this operator knows, and chooses one'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "completion" -d 'Prints the completion script of a shell'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "man" -d 'Prints the manual, or writes one page a command'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "version" -d 'Prints the version'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster playbook context completion man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "up" -d 'Starts a mesh on this machine, or one stopped node of it'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "down" -d 'Stops the mesh on this machine and removes it, or stops one node of it'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "get" -d 'Lists objects of a kind with what is observed of them'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "describe" -d 'Shows all that is known of one object'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "apply" -d 'Makes declared objects as a file says'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "diff" -d 'Shows what `apply` would change'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "delete" -d 'Deletes a declared object'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "cordon" -d 'Sends nothing new to nodes'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "uncordon" -d 'Takes nodes back into service'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "drain" -d 'Takes nodes out of service without losing a request'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "events" -d 'Shows what happened'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "top" -d 'Shows the whole mesh live on one screen'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "strategy" -d 'Deploys the code that chooses where requests go'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "token" -d 'Makes, lists and revokes tokens with which hosts join'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "cluster" -d 'Shows the coordinators: who leads, who votes, who is missing'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "context" -d 'Lists the meshes this operator knows, and chooses one'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "init" -d 'Prints a hosts.yaml to begin with, or its schema'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "explain" -d 'Tells what a kind, a field, a key of hosts.yaml or an error code means'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "completion" -d 'Prints the completion script of a shell'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "man" -d 'Prints the manual, or writes one page a command'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "version" -d 'Prints the version'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from drain" -f -a "status" -d 'Shows nodes that are out of service and what blocks their drains'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from drain" -f -a "cancel" -d 'Ends drains: the nodes are in service again'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from strategy" -f -a "deploy" -d 'Checks a .wasm, sends it to the mesh and has every router decide with it'
@@ -883,9 +809,5 @@ complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcomma
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "ls" -d 'Lists tokens; their secrets are kept nowhere'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Makes a token worthless'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from cluster" -f -a "status" -d 'Shows who leads, who votes and who is missing; exit 5 without quorum'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "ls" -d 'Lists the playbooks that are part of mesh'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "show" -d 'Shows the steps of a playbook, or its text with -o yaml'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "lint" -d 'Checks playbooks: unknown modules, keys, handlers and variables'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "run" -d 'Makes the steps of a playbook true on hosts'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "ls" -d 'Lists the contexts; the one in use has a star'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "use" -d 'Chooses the context that is used when none is named and no local mesh runs'

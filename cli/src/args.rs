@@ -14,7 +14,9 @@ use crate::{
         down::DownArgs,
         drain::DrainArgs,
         events::EventsArgs,
+        explain::ExplainArgs,
         get::{DescribeArgs, GetArgs},
+        init::InitArgs,
         man::ManArgs,
         playbook::PlaybookCommand,
         strategy::StrategyCommand,
@@ -139,6 +141,10 @@ pub(crate) enum Command {
     /// Lists the meshes this operator knows, and chooses one
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Prints a hosts.yaml to begin with, or its schema
+    Init(InitArgs),
+    /// Tells what a kind, a field, a key of hosts.yaml or an error code means
+    Explain(ExplainArgs),
     /// Prints the completion script of a shell
     Completion(CompletionArgs),
     /// Prints the manual, or writes one page a command
@@ -197,6 +203,9 @@ mod tests {
         check("mesh playbook lint", false);
         check("mesh events -f", true);
         check("mesh cluster status", true);
+        check("mesh init ada@gpu-[1-3] --mesh lab", true);
+        check("mesh init --schema gpu-1", false);
+        check("mesh explain hosts.ssh.jump", true);
         check("mesh completion bash", true);
         check("mesh top", true);
         check("mesh top --demo 1250 --once", true);

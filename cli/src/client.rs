@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tonic::{Response, Status, Streaming, transport::Channel};
 
 use crate::{
-    Exit, Failure, Result,
+    Code, Exit, Failure, Result,
     context::{Context, Endpoint},
     human,
     output::note,
@@ -78,6 +78,7 @@ impl Session {
     pub(crate) fn open(context: Context, only: Option<&str>, limit: Option<Duration>) -> Result<Self> {
         let identity = Identity::load(&context.identity_dir).map_err(|error| {
             Failure::new(Exit::Authentication, "cannot use the operator's credentials")
+                .coded(Code::Credentials)
                 .at(context.identity_dir.display().to_string())
                 .why(sentence(&error))
                 .next("mesh up (issues the operator's certificate of a local mesh anew)")
@@ -259,6 +260,7 @@ impl Session {
 
 fn outcome_unknown(what: &str, request_id: &str, place: &str, status: &Status) -> Failure {
     Failure::new(Exit::Unreachable, format!("{what}: outcome unknown"))
+        .coded(Code::OutcomeUnknown)
         .at(place)
         .why(format!("{} (request {request_id})", refusal::words(status)))
         .next("mesh cluster status, then look whether it happened: mesh events")

@@ -9,7 +9,7 @@ use std::{
 use mesh_core::id::{MeshName, NodeName, Principal};
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Failure, Result};
+use crate::{Code, Exit, Failure, Result};
 
 /// The name of the context of the mesh that `mesh up` makes.
 pub(crate) const LOCAL: &str = "local";
@@ -137,6 +137,7 @@ impl Dirs {
             Some(name) => name.to_owned(),
             None => self.current()?.ok_or_else(|| {
                 Failure::new(Exit::Unreachable, "no context: no local mesh and none in the configuration")
+                    .coded(Code::NoContext)
                     .at(self.config_file().display().to_string())
                     .next("mesh up")
             })?,
@@ -144,6 +145,7 @@ impl Dirs {
         let by_mesh = || contexts.values().find(|it| it.mesh.as_str() == name);
         contexts.get(&name).or_else(by_mesh).cloned().ok_or_else(|| {
             Failure::new(Exit::Unreachable, format!("no context `{name}`"))
+                .coded(Code::NoContext)
                 .why(format!("there are: {}", contexts.keys().cloned().collect::<Vec<_>>().join(", ")))
                 .next("mesh context ls")
         })

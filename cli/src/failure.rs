@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use crate::exit::Exit;
+use crate::{codes::Code, exit::Exit};
 
 /// A command that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
+    /// What `mesh explain` knows it by.
+    pub code: Option<Code>,
     /// What failed.
     pub what: String,
     /// Where: a file with its line, a node, an endpoint.
@@ -26,7 +28,14 @@ impl Failure {
     /// Makes a failure that says only what failed.
     #[must_use]
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), place: None, why: None, next: None }
+        Self { exit, code: None, what: what.into(), place: None, why: None, next: None }
+    }
+
+    /// Adds what `mesh explain` knows it by.
+    #[must_use]
+    pub fn coded(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Adds where.
@@ -66,7 +75,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.what)?;
+        match self.code {
+            Some(code) => write!(f, "error[{code}]: {}", self.what)?,
+            None => write!(f, "error: {}", self.what)?,
+        }
         for (label, text) in [("where", &self.place), ("why", &self.why), ("next", &self.next)] {
             if let Some(text) = text {
                 // Continuation lines stand under the text, not under the label.
@@ -89,6 +101,12 @@ impl From<std::io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_stands_in_front() {
+        let failure = Failure::new(Exit::Invalid, "no").coded(Code::HostsFile);
+        assert_eq!(failure.to_string(), "error[E0101]: no");
+    }
 
     #[test]
     fn a_failure_is_read_from_top_to_bottom() {

@@ -4,6 +4,7 @@ mod args;
 mod assets;
 mod client;
 mod cmd;
+mod codes;
 mod context;
 mod exit;
 mod failure;
@@ -20,6 +21,7 @@ mod refusal;
 mod selector;
 mod ssh;
 mod write;
+mod yaml;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -27,6 +29,7 @@ use clap::Parser;
 
 pub use self::{
     assets::assets,
+    codes::{Code, Explanation},
     exit::Exit,
     failure::{Failure, Result},
 };

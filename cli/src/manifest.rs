@@ -12,7 +12,7 @@ use mesh_core::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use crate::{Exit, Failure, Result};
+use crate::{Code, Exit, Failure, Result};
 
 /// The largest manifest, in bytes.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -206,6 +206,7 @@ fn positioned(file: &str, error: &serde_yaml::Error) -> Failure {
     // The position is said once, in `where`.
     let text = text.split(" at line ").next().unwrap_or(&text);
     Failure::new(Exit::Invalid, format!("{file} is not a manifest that can be applied"))
+        .coded(Code::Manifest)
         .at(place)
         .why(with_suggestion(text))
 }

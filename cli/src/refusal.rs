@@ -7,7 +7,7 @@ use mesh_proto::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, codes};
 
 /// The machine-readable reason an agent gave; none when the call did not reach one that speaks `mesh.v1`.
 pub(crate) fn reason(status: &Status) -> Option<String> {
@@ -86,8 +86,20 @@ pub(crate) fn failure(what: &str, place: &str, status: &Status) -> Failure {
     let next = info.as_ref().and_then(|it| it.metadata.get("next").cloned());
     let exit = if is_identity(status) { Exit::Authentication } else { exit(status) };
     let mut failure = Failure::new(exit, what).at(place).why(words(status));
+    failure.code = code(status);
     failure.next = next.or_else(|| usual_next(status, exit).map(str::to_owned));
     failure
+}
+
+/// What `mesh explain` knows a refusal by.
+fn code(status: &Status) -> Option<codes::Code> {
+    match reason(status) {
+        Some(reason) => codes::Code::of_reason(&reason),
+        None if ConnectError::of(status).is_some_and(ConnectError::is_foreign) => Some(codes::Code::Foreign),
+        None if is_identity(status) => Some(codes::Code::Credentials),
+        None if is_elsewhere(status) => Some(codes::Code::NoEndpoint),
+        None => None,
+    }
 }
 
 fn usual_next(status: &Status, exit: Exit) -> Option<&'static str> {

@@ -9,7 +9,9 @@ pub(crate) mod cordon;
 pub(crate) mod down;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod get;
+pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod nodes;
 pub(crate) mod playbook;
@@ -113,6 +115,8 @@ async fn dispatch(cx: &Cx, command: Command) -> Result {
         Command::Cluster(command) => Box::pin(cluster::run(cx, command)).await,
         Command::Playbook(command) => Box::pin(playbook::run(cx, command)).await,
         Command::Context(command) => context::run(cx, command),
+        Command::Init(args) => init::run(cx, args),
+        Command::Explain(args) => explain::run(cx, args),
         Command::Completion(args) => completion::run(cx, args),
         Command::Man(args) => man::run(cx, args),
         Command::Version => version::run(cx),

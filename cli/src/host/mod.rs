@@ -4,7 +4,7 @@ pub(crate) mod shell;
 
 use std::{borrow::Cow, path::Path, time::Duration};
 
-use crate::{Exit, Failure, ssh::UnknownKey};
+use crate::{Code, Exit, Failure, ssh::UnknownKey};
 
 /// The most a script may print on stdout before it is cut off with an error.
 pub(crate) const STDOUT_MAX: usize = 8 * 1024 * 1024;
@@ -129,6 +129,20 @@ impl Output {
 }
 
 impl HostError {
+    /// What `mesh explain` knows it by.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Connect { .. } => Code::Connect,
+            Self::HostKey { .. } | Self::UnknownKey(_) => Code::HostKey,
+            Self::Unanswered { .. } => Code::Unanswered,
+            Self::Login { .. } => Code::Login,
+            Self::Become { .. } => Code::Become,
+            Self::Lost { .. } => Code::Lost,
+            Self::Timeout { .. } => Code::HostSlow,
+            Self::Script { .. } => Code::HostScript,
+        }
+    }
+
     /// The exit code of a command that failed for this reason on every host.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -145,7 +159,7 @@ impl HostError {
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
-        let failure = Self::new(error.exit(), error.to_string());
+        let failure = Self::new(error.exit(), error.to_string()).coded(error.code());
         match error {
             HostError::HostKey { next, .. } | HostError::Unanswered { next, .. } => failure.next(next),
             HostError::Connect { .. }

@@ -14,7 +14,7 @@ use super::{
     supervisor,
 };
 use crate::{
-    Exit, Failure, Result,
+    Code, Exit, Failure, Result,
     context::{Context, Dirs, Endpoint, LOCAL},
     items::SCHEMA,
 };
@@ -37,6 +37,7 @@ impl Lock {
             Ok(()) => Ok(Self { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 Err(Failure::new(Exit::Refused, "another command is changing the local mesh")
+                    .coded(Code::LockHeld)
                     .at(path.display().to_string())
                     .next("wait until it is done, then the same command"))
             }

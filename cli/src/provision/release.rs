@@ -12,7 +12,7 @@ use ring::{digest, signature};
 use serde::Deserialize;
 
 use super::unhex;
-use crate::{Exit, Failure, Result, context::Config};
+use crate::{Code, Exit, Failure, Result, context::Config};
 
 /// The binaries of a host; the stand-in engine comes along for local meshes.
 pub(crate) const BINARIES: [&str; 4] = ["mesh", "mesh-agentd", "mesh-routerd", "mesh-standin"];
@@ -86,8 +86,11 @@ impl Release {
 
     /// Takes the binaries of a bundle after checking its signature and every digest.
     pub(crate) fn from_bundle(dir: &Path, config: &Config) -> Result<Self> {
-        let mismatch =
-            |why: String| Failure::new(Exit::Mismatch, format!("cannot use the bundle {}", dir.display())).why(why);
+        let mismatch = |why: String| {
+            Failure::new(Exit::Mismatch, format!("cannot use the bundle {}", dir.display()))
+                .coded(Code::Bundle)
+                .why(why)
+        };
         let absent = |error: io::Error, name: &str| {
             Failure::new(Exit::Invalid, format!("cannot use the bundle {}", dir.display()))
                 .at(dir.join(name).display().to_string())

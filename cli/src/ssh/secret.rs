@@ -81,7 +81,7 @@ impl Question {
                 format!("ssh-add {}, or the same command without --no-input", file.display())
             }
             Self::Become { .. } => {
-                "name the password's source in hosts.yaml (become: {password: {env: NAME}}), or leave --no-input out"
+                "name the password's source in hosts.yaml (become: {password: env:NAME}), or leave --no-input out"
                     .to_owned()
             }
             Self::Login { .. } => "let a key in for this user, or the same command without --no-input".to_owned(),

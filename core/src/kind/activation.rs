@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
@@ -14,7 +15,7 @@ use crate::{
 pub const ACTIVE: &str = "active";
 
 /// A strategy that is part of the router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     /// Round robin: the baseline.
@@ -35,7 +36,7 @@ impl Builtin {
 }
 
 /// Which code decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Brain {
     /// A built-in strategy.
@@ -90,7 +91,7 @@ impl fmt::Display for Brain {
 }
 
 /// The spec of the activation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationSpec {
     /// +1 at every deploy and rollback; routers report the one they run.

@@ -1,12 +1,13 @@
 //! The kind `binding`: which operator has which role; named as the operator.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
 use crate::id::ObjectName;
 
 /// What an operator may do; the table is in `rbac.rs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OperatorRole {
     /// Everything, bindings and tokens included.
@@ -30,7 +31,7 @@ impl OperatorRole {
 }
 
 /// The spec of a binding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BindingSpec {
     /// The role.

@@ -1,5 +1,6 @@
 //! The kind `drain`: a node taken out of service, named as the node; deleting it is `uncordon`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
@@ -12,7 +13,7 @@ use crate::{
 pub const DEADLINE_DEFAULT_MS: u64 = 30 * 60 * 1000;
 
 /// How far out of service the node is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DrainMode {
     /// Nothing new is sent to it.
@@ -22,7 +23,7 @@ pub enum DrainMode {
 }
 
 /// Who or what asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainKind {
     /// A person.
@@ -34,7 +35,7 @@ pub enum DrainKind {
 }
 
 /// The spec of a drain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrainSpec {
     /// Cordon or drain.

@@ -12,13 +12,14 @@ mod token;
 use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
     activation::{ACTIVE, ActivationSpec, Brain, Builtin},
     binding::{BindingSpec, OperatorRole},
     drain::{DEADLINE_DEFAULT_MS, DrainKind, DrainMode, DrainSpec},
-    node::{EngineKind, EngineSpec, NodeSpec, Role},
+    node::{EngineKind, EngineSpec, NodeSpec, Role, check_url},
     policy::{MESH_POLICY, PolicySpec},
     revocation::RevocationSpec,
     strategy::{STRATEGY_BYTES_MAX, StrategySpec},
@@ -61,7 +62,7 @@ pub enum SpecError {
 }
 
 /// A kind of declared object.
-pub trait Spec: Serialize + DeserializeOwned {
+pub trait Spec: Serialize + DeserializeOwned + JsonSchema {
     /// Its entry in the table.
     const KIND: Kind;
 
@@ -113,6 +114,12 @@ macro_rules! kinds {
             pub fn about(self) -> &'static str {
                 match self { $(Self::$variant => $doc,)* }
             }
+        }
+
+        /// The published JSON Schema of a kind's spec.
+        #[must_use]
+        pub fn schema(kind: Kind) -> Schema {
+            match kind { $(Kind::$variant => schemars::schema_for!($spec),)* }
         }
 
         /// Parses a spec of any kind, validates it and writes it in canonical form.

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
@@ -17,7 +18,7 @@ const ENGINES_MAX: usize = 64;
 const LABELS_MAX: usize = 64;
 
 /// What a node is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Keeps desired state: a raft voter.
@@ -45,7 +46,7 @@ impl fmt::Display for Role {
 }
 
 /// Which model server an engine is; it decides how its metrics are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// vLLM.
@@ -67,7 +68,7 @@ impl fmt::Display for EngineKind {
 }
 
 /// One model server on a node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSpec {
     /// Its name, unique on the node.
@@ -85,7 +86,7 @@ pub struct EngineSpec {
 }
 
 /// The spec of a node. A field that a manifest leaves out keeps what it has.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeSpec {
     /// What it is for; at least one.
@@ -178,7 +179,11 @@ impl Spec for NodeSpec {
     }
 }
 
-fn check_url(url: &str) -> Result<(), String> {
+/// Checks the address of an engine: `http://HOST:PORT`, with nothing after the port.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_url(url: &str) -> Result<(), String> {
     let rest = url.strip_prefix("http://").ok_or_else(|| format!("`{url}` must be http://HOST:PORT"))?;
     let authority = rest.trim_end_matches('/');
     let port = authority.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));

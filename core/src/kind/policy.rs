@@ -1,5 +1,6 @@
 //! The kind `policy`: rules of the whole mesh.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
@@ -9,7 +10,7 @@ use crate::id::ObjectName;
 pub const MESH_POLICY: &str = "mesh";
 
 /// The spec of the mesh's policy.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySpec {
     /// Whether unsigned bundles and strategies are refused.

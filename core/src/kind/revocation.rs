@@ -1,12 +1,13 @@
 //! The kind `revocation`: an identity that every part refuses, new and open connections alike.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
 use crate::id::{ObjectName, Principal};
 
 /// The spec of a revocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevocationSpec {
     /// Who is refused.

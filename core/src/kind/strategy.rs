@@ -1,5 +1,6 @@
 //! The kind `strategy`: an uploaded strategy; its bytes are a blob found by digest.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Spec, SpecError};
@@ -12,7 +13,7 @@ use crate::{
 pub const STRATEGY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The spec of a strategy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StrategySpec {
     /// SHA-256 of the module.
