@@ -193,6 +193,31 @@ impl Session {
         Err(self.nobody(what, last))
     }
 
+    /// The same of the coordinators, until one gives a good answer: one that is cut off knows less than the others. The
+    /// first answer when none is good.
+    pub(crate) async fn ask_until<T>(
+        &self,
+        what: &str,
+        call: impl AsyncFn(Channel) -> std::result::Result<Response<T>, Status>,
+        is_good: impl Fn(&T) -> bool,
+    ) -> Result<T> {
+        let (mut first, mut last) = (None, None);
+        for door in &self.doors {
+            if first.is_some() && !door.endpoint.coordinator {
+                break;
+            }
+            match attempt(READ_ATTEMPT, call(door.channel.clone())).await {
+                Ok(answer) if is_good(&answer) => return Ok(answer),
+                Ok(answer) => {
+                    first.get_or_insert(answer);
+                }
+                Err(status) if refusal::is_elsewhere(&status) => last = Some((door, status)),
+                Err(status) => return Err(refusal::failure(what, &door.place(), &status)),
+            }
+        }
+        first.ok_or_else(|| self.nobody(what, last))
+    }
+
     /// Opens a stream at the first endpoint that gives one.
     pub(crate) async fn stream<T>(
         &self,
@@ -216,6 +241,10 @@ impl Session {
         let mut no_quorum = None;
         'rounds: loop {
             for door in &self.doors {
+                if no_quorum.is_some() && !door.endpoint.coordinator {
+                    // It only forwards to coordinators, and those have been asked.
+                    break 'rounds;
+                }
                 let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     break 'rounds;
@@ -231,13 +260,17 @@ impl Session {
                             unknown = Some((door, status.clone()));
                         }
                         if reason.as_deref() == Some(mesh_proto::reason::NO_QUORUM) {
-                            // The coordinator has tried for its five seconds already; another one sees the same voters.
-                            no_quorum = Some((door, status));
-                            break 'rounds;
+                            // It may be cut off from the others, which decide without it.
+                            no_quorum.get_or_insert((door, status));
+                        } else {
+                            last = Some((door, status));
                         }
-                        last = Some((door, status));
                     }
                 }
+            }
+            if no_quorum.is_some() {
+                // Each coordinator has tried for its five seconds already.
+                break;
             }
             if last.as_ref().is_some_and(|(_, status)| refusal::never_connected(status)) && unknown.is_none() {
                 // Everybody refused the connection: waiting longer serves nobody.

@@ -29,12 +29,14 @@ pub(crate) async fn run(cx: &Cx, command: ClusterCommand) -> Result {
     }
 }
 
-/// Asks who leads and who votes.
+/// Asks who leads and who votes: a coordinator that sees a quorum, if there is one.
 pub(crate) async fn fetch(session: &Session) -> Result<v1::ClusterResponse> {
     session
-        .ask("cannot get the status of the cluster", async |channel| {
-            FleetClient::new(channel).cluster(v1::ClusterRequest {}).await
-        })
+        .ask_until(
+            "cannot get the status of the cluster",
+            async |channel| FleetClient::new(channel).cluster(v1::ClusterRequest {}).await,
+            |it| it.quorum,
+        )
         .await
 }
 
