@@ -72,6 +72,7 @@ impl Ground {
         let dir = Path::new(HOME).join(&name);
         ensure!(!dir.exists(), "there is a bed named {name} already: `cargo xtask bed down` takes it away");
         fs::create_dir(&dir).with_context(|| format!("create {}", dir.display()))?;
+        fs::write(dir.join("host.sh"), include_str!("host.sh")).context("write host.sh")?;
         if spec.clocks {
             clock_library(&dir)?;
         }

@@ -159,26 +159,27 @@ impl BedHost {
         self.init().map(|it| it.company()).unwrap_or_default()
     }
 
-    /// Sends a signal to every process that executes a file of this name, and gives how many there were.
-    pub fn signal(&self, program: &str, signal: Signal) -> usize {
-        let hit: Vec<Running> = self.processes().into_iter().filter(|it| it.program == program).collect();
+    /// Sends a signal to every process whose command begins with these words (the name of the file that it executes,
+    /// then its arguments), and gives how many there were.
+    pub fn signal(&self, words: &str, signal: Signal) -> usize {
+        let hit: Vec<Running> = self.processes().into_iter().filter(|it| it.is(words)).collect();
         hit.iter().for_each(|it| it.process.signal(signal));
         hit.len()
     }
 
     /// Kills a program with -9, wherever it runs on the host, and gives how many processes there were.
-    pub fn kill(&self, program: &str) -> usize {
-        self.signal(program, Signal::KILL)
+    pub fn kill(&self, words: &str) -> usize {
+        self.signal(words, Signal::KILL)
     }
 
     /// Freezes a program; it answers nothing and keeps its connections.
-    pub fn stop(&self, program: &str) -> usize {
-        self.signal(program, Signal::STOP)
+    pub fn stop(&self, words: &str) -> usize {
+        self.signal(words, Signal::STOP)
     }
 
     /// Lets a frozen program go on.
-    pub fn cont(&self, program: &str) -> usize {
-        self.signal(program, Signal::CONT)
+    pub fn cont(&self, words: &str) -> usize {
+        self.signal(words, Signal::CONT)
     }
 
     /// Cuts the power: every process ends at once. The disk stays.
@@ -231,12 +232,11 @@ impl BedHost {
 
     /// Starts the first process; it goes on by itself.
     pub(super) fn start(&self) -> Result<()> {
-        const HOST: &str = include_str!("host.sh");
         let log = File::options().create(true).append(true).open(self.log()).context("open a host's log")?;
         let key = fs::read_to_string(self.ground.dir.join("key.pub")).context("read the bed's key")?;
         let disk = format!(
             "set -e; mkdir -p {0}; mountpoint -q {0} || mount -t tmpfs -o size={1}m,mode=755 {2} {0}; rm -f {0}/pid; cd {0}; \
-             exec nsenter --net=/run/netns/{2} unshare --mount {3} sh -c \"$0\" \"$@\"",
+             exec nsenter --net=/run/netns/{2} unshare --mount {3} sh /run/files/host.sh \"$@\"",
             self.disk(),
             self.ground.disk_mib,
             self.name,
@@ -246,8 +246,7 @@ impl BedHost {
         let address = format!("{}/24", self.address());
         let clock = if self.ground.clocks { "/run/files/clock.so" } else { "" };
         let root = self.ground.systemd.as_deref().map(Path::to_string_lossy).unwrap_or_default();
-        let args =
-            ["sh", "-c", &disk, HOST, "boot", &self.name, &address, key.trim(), clock, &root, &self.ground.cgroup()];
+        let args = ["sh", "-c", &disk, "boot", &self.name, &address, key.trim(), clock, &root, &self.ground.cgroup()];
         let mut command = self.ground.enter(true, &args);
         command.stdin(File::open(self.ground.dir.join("hosts")).context("open the bed's hosts")?);
         command.stdout(log.try_clone().context("share a host's log")?).stderr(log);

@@ -13,6 +13,7 @@ mod faults;
 mod ground;
 mod host;
 mod need;
+mod operator;
 mod process;
 mod shell;
 mod yaml;
@@ -29,6 +30,7 @@ use self::ground::Ground;
 pub use self::{
     host::BedHost,
     need::{machines, systemd_root, wanted, wanted_as},
+    operator::{Bootstrap, Operator, Writer},
     process::{Process, Running},
 };
 

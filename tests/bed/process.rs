@@ -90,7 +90,10 @@ impl Process {
             .filter_map(|pid| {
                 let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
                 let program = program.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-                Some(Running { process: Self::of(pid)?, program })
+                let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                let words = words.split(|it| *it == 0).skip(1).map(String::from_utf8_lossy);
+                let command = std::iter::once(program.as_str().into()).chain(words).collect::<Vec<_>>().join(" ");
+                Some(Running { process: Self::of(pid)?, program, command: command.trim_end().to_owned() })
             })
             .collect()
     }
@@ -103,6 +106,16 @@ pub struct Running {
     pub process: Process,
     /// The name of the file that it executes.
     pub program: String,
+    /// That name and the arguments.
+    pub command: String,
+}
+
+impl Running {
+    /// Whether its command begins with these words: `sshd`, `mesh-agentd run`.
+    #[must_use]
+    pub fn is(&self, words: &str) -> bool {
+        self.command.strip_prefix(words).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    }
 }
 
 fn ids() -> impl Iterator<Item = i32> {
