@@ -63,7 +63,8 @@ fn size(var: impl Fn(&str) -> Option<String>) -> (u16, u16) {
         && it.ws_col > 0
         && it.ws_row > 0
     {
-        return (it.ws_col, it.ws_row);
+        // The prompt that comes next has a line of its own: the first line of the frame stays in sight.
+        return (it.ws_col, it.ws_row.saturating_sub(1).max(1));
     }
     let said = |name: &str, otherwise: u16| {
         var(name).and_then(|it| it.trim().parse().ok()).filter(|it| (1..=1000).contains(it)).unwrap_or(otherwise)
