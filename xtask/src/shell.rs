@@ -65,11 +65,16 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
 }
 
 /// Builds everything in the release profile, and gives the path of an example program.
+pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
+    example(name, "release")
+}
+
+/// Builds everything in a profile, and gives the path of an example program.
 ///
 /// The whole workspace at once: a part of it would select other features and compile its dependencies again.
-pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
-    run(&mut cargo(&["build", "--workspace", "--bins", "--examples", "--release"]))?;
-    Ok(target_dir("release").join("examples").join(name))
+pub(crate) fn example(name: &str, profile: &str) -> Result<PathBuf> {
+    run(&mut cargo(&["build", "--workspace", "--bins", "--examples", "--profile", profile]))?;
+    Ok(target_dir(profile).join("examples").join(name))
 }
 
 fn name(command: &Command) -> String {

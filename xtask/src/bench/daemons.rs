@@ -4,7 +4,7 @@ use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::process;
+use super::{as_f64, process};
 
 const DAEMONS: [&str; 3] = ["mesh-agentd", "mesh-routerd", "mesh-standin"];
 
@@ -50,9 +50,4 @@ fn daemon(id: u32) -> Option<Daemon> {
     let argument = String::from_utf8_lossy(last).into_owned();
     let argument = Path::new(&argument).strip_prefix("/").map_or(argument.clone(), |p| format!("/{}", p.display()));
     Some(Daemon { id, program, argument, cpu_us: process::cpu_us(id) })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds and KiB of one process fit a double exactly")]
-fn as_f64(value: u64) -> f64 {
-    value as f64
 }

@@ -3,19 +3,21 @@
 //! Numbers are for reading by people: on a shared machine compare only ratios within one run. Every part prints a table
 //! and what limits it, and keeps its raw lines under the target directory in `bench/`.
 
+mod agent;
 mod daemons;
 mod decision;
 mod peers;
 mod process;
 mod raft;
 mod router;
+mod top;
 
 use anyhow::Result;
 
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Parts to measure: all but `daemons`, which needs a running mesh, when none is named
+    /// Parts to measure: all but `daemons` and `agent`, which need a running mesh, when none is named
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Rounds of the router's comparison; peers take turns in each
@@ -24,6 +26,9 @@ pub(crate) struct Args {
     /// Seconds of each measurement
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
+    /// Profile whose build `top` measures; numbers to publish are of release
+    #[arg(long, default_value = "release")]
+    profile: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,20 +39,32 @@ enum Part {
     Decision,
     /// Committed writes a second and fail-over of three coordinators, beside the disk's own syncs
     Raft,
+    /// Frames of `mesh top` over ten thousand nodes beside the library's table, and its memory and CPU when idle
+    Top,
     /// Memory and CPU of every mesh daemon that runs on this machine now
     Daemons,
+    /// Memory and CPU of agents beside node_exporter, both scraped once a second
+    Agent,
 }
 
 /// Measures the parts asked for, one after the other.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let parts = if args.parts.is_empty() { &[Part::Router, Part::Decision, Part::Raft][..] } else { &args.parts };
+    let parts =
+        if args.parts.is_empty() { &[Part::Router, Part::Decision, Part::Raft, Part::Top][..] } else { &args.parts };
     for part in parts {
         match part {
             Part::Router => router::run(args.rounds, args.seconds)?,
             Part::Decision => decision::run()?,
             Part::Raft => raft::run(args.seconds)?,
+            Part::Top => top::run(&args.profile, args.seconds)?,
             Part::Daemons => daemons::run(args.seconds)?,
+            Part::Agent => agent::run(args.seconds)?,
         }
     }
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds and KiB of one process fit a double exactly")]
+fn as_f64(value: u64) -> f64 {
+    value as f64
 }

@@ -162,7 +162,7 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(loopback(0)).context("find a free port")?;
     Ok(listener.local_addr().context("read the free port")?.port())
 }

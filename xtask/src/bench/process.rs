@@ -26,6 +26,11 @@ impl Group {
         Ok(Self { child: child.with_context(|| format!("start {program}"))? })
     }
 
+    /// Returns the id of the leader.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns whether the leader still runs.
     pub(crate) fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

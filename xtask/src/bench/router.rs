@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
+    as_f64,
     peers::{self, Peer, Peers, Running},
     process,
 };
@@ -167,11 +168,6 @@ fn errors(rows: &Rows) -> u64 {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(0, usize::from)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds of CPU fit a double exactly")]
-fn as_f64(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]
