@@ -58,13 +58,17 @@ columns! {
     /// The columns of the table of GPUs.
     GpuColumn,
     Gpu => left("GPU", 14, 0),
-    Model => left("MODEL", 14, 6),
+    Health => left("HEALTH", 11, 3),
     Util => right("UTIL", 4, 1),
-    Bar => left("", 10, 7),
-    Vram => right("VRAM GiB", 13, 3),
+    Bar => left("", 10, 10),
+    Vram => right("VRAM GiB", 9, 4),
     Temp => right("TEMP", 4, 2),
-    Power => right("POWER", 6, 4),
-    State => left("NODE IS", 9, 5),
+    Power => right("POWER", 6, 5),
+    Clock => right("MHz", 5, 8),
+    Throttle => left("THROTTLE", 8, 6),
+    Ecc => right("ECC c/u", 8, 7),
+    State => left("NODE IS", 9, 9),
+    Model => left("MODEL", 14, 11),
 }
 
 columns! {
@@ -74,8 +78,11 @@ columns! {
     Targets => right("TARGETS", 9, 1),
     Running => right("RUN", 6, 4),
     Waiting => right("WAIT", 6, 2),
-    Trail => left("2 min", 16, 7),
+    Trail => left("2 min", 12, 10),
     Flight => right("FLIGHT", 7, 3),
-    Oldest => right("OLDEST", 6, 5),
-    Kv => right("KV", 4, 6),
+    Oldest => right("OLDEST", 6, 9),
+    Kv => right("KV", 4, 7),
+    Rate => right("REQ/S", 6, 5),
+    Errors => right("ERR/S", 6, 6),
+    Ttft => right("TTFT p50/p99", 13, 8),
 }

@@ -36,6 +36,10 @@ pub(crate) enum Field {
     Down,
     Behind,
     Gpus,
+    Health,
+    Throttle,
+    Ecc,
+    Clock,
 }
 
 /// Every field with its name; the last member says whether it is a number.
@@ -53,6 +57,10 @@ const FIELDS: &[(&str, Field, bool)] = &[
     ("subject", Field::Subject, false),
     ("actor", Field::Actor, false),
     ("text", Field::Text, false),
+    ("health", Field::Health, false),
+    ("throttle", Field::Throttle, false),
+    ("ecc", Field::Ecc, true),
+    ("clock", Field::Clock, true),
     ("gpu", Field::Gpu, true),
     ("gpus", Field::Gpus, true),
     ("util", Field::Util, true),

@@ -39,6 +39,11 @@ fn seconds(ms: u64) -> f64 {
     std::time::Duration::from_millis(ms).as_secs_f64()
 }
 
+/// Thousandths a second as a number a second.
+fn per_second(milli: u64) -> f64 {
+    seconds(milli)
+}
+
 fn fleet(model: &Model, now: Timestamp) -> Value {
     let (totals, link) = (&model.totals, &model.link);
     let (counts, gpus) = (&totals.counts, &totals.gpus);
@@ -64,7 +69,8 @@ fn fleet(model: &Model, now: Timestamp) -> Value {
             "why_no_driver": gpus.why,
             "utilisation_percent_mean": gpus.util, "idle": gpus.idle,
             "temperature_c_p50": gpus.temp_p50, "temperature_c_p99": gpus.temp_p99, "temperature_c_max": gpus.temp_most,
-            "power_w": gpus.power_w,
+            "power_w": gpus.power_w, "failing": gpus.failing, "slowed": gpus.slowed,
+            "ecc_volatile_uncorrected": gpus.ecc_uncorrected,
             "memory_used_mib": (gpus.total_mib > 0).then_some(gpus.used_mib),
             "memory_total_mib": (gpus.total_mib > 0).then_some(gpus.total_mib),
         },
@@ -124,6 +130,13 @@ fn gpus<'a>(model: &'a Model, node: &'a Node) -> impl Iterator<Item = Value> + '
             "memory_total_mib": it.total_mib,
             "temperature_c": it.temp_c,
             "power_w": it.power_w,
+            "power_limit_w": it.power_limit_w,
+            "sm_clock_mhz": it.clock_mhz,
+            "throttle_reasons": it.throttle.map(|it| it.names().collect::<Vec<_>>()),
+            "ecc_volatile_corrected": it.ecc_corrected,
+            "ecc_volatile_uncorrected": it.ecc_uncorrected,
+            "health": it.verdict,
+            "reason": it.reason.map(|it| model.names.get(it)),
         })
     })
 }
@@ -143,6 +156,10 @@ fn routing(model: &Model) -> Value {
             "in_flight": it.in_flight,
             "oldest_s": it.oldest_ms.map(seconds),
             "kv_percent_max": it.kv_most,
+            "requests_per_s": it.rate.map(|it| per_second(it.requests_milli_per_s)),
+            "errors_per_s": it.rate.map(|it| per_second(it.errors_milli_per_s)),
+            "ttft_s_p50": it.rate.and_then(|it| it.ttft_ms).map(|(p50, _)| seconds(p50)),
+            "ttft_s_p99": it.rate.and_then(|it| it.ttft_ms).map(|(_, p99)| seconds(p99)),
         })).collect::<Vec<_>>(),
         "routers": routers.filter_map(|node| node.router.as_deref().map(|it| json!({
             "node": names.get(node.name),

@@ -1,6 +1,7 @@
 //! The nodes of a demo: what each of them says at a given time.
 
 use mesh_core::{
+    gpu::{EccErrors, ThrottleReasons},
     id::{Digest, NodeName, ObjectName, Revision},
     kind::{DrainMode, DrainSpec, EngineKind, EngineSpec, NodeSpec, Role},
     status::{
@@ -224,6 +225,21 @@ impl Fleet {
                 memory_total_bytes: Some(80 * GIB),
                 temperature_c: Some(42.0 + scaled(busy, 24.0) + heat),
                 power_w: Some(90.0 + scaled(busy, 560.0)),
+                power_limit_w: Some(700.0),
+                sm_clock_mhz: Some(if heat > 0.0 { 1_095 } else { 1_980 }),
+                throttle_reasons: Some(if heat > 0.0 {
+                    ThrottleReasons::HW_THERMAL_SLOWDOWN
+                } else if busy > 900 {
+                    ThrottleReasons::SW_POWER_CAP
+                } else {
+                    ThrottleReasons::default()
+                }),
+                ecc: EccErrors {
+                    volatile_corrected: Some(mix(u64::from(id), 13) % 4),
+                    // One GPU in thousands has lost something.
+                    volatile_uncorrected: Some(u64::from(index == 5 && mix(u64::from(id), 14).is_multiple_of(900))),
+                    ..EccErrors::default()
+                },
                 ..GpuSample::default()
             }
         };
@@ -231,7 +247,7 @@ impl Fleet {
     }
 
     fn model(&self, id: u32) -> usize {
-        usize::try_from((mix(u64::from(id / 4), 8) % 10).min(4)).unwrap_or(0)
+        [0, 0, 0, 1, 1, 2, 2, 3, 3, 4][usize::try_from(mix(u64::from(id / 4), 8) % 10).unwrap_or(0)]
     }
 
     fn engine(&self, id: u32, t_ms: u64) -> EngineSample {

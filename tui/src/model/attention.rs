@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{kind::Role, status::Phase, time::Timestamp};
+use mesh_core::{gpu::Verdict, kind::Role, status::Phase, time::Timestamp};
 
 use super::{
     Level, Model, STALE_MS,
@@ -67,6 +67,20 @@ const CHECKS: &[Check] = &[
         many: "nodes with engines that do not answer",
         one: engine,
     },
+    Check {
+        kind: "gpu",
+        level: Level::Crit,
+        filter: "health=critical",
+        many: "nodes with GPUs that are failing",
+        one: failing,
+    },
+    Check {
+        kind: "slowed",
+        level: Level::Warn,
+        filter: "health=warn",
+        many: "nodes with GPUs that run slower than they should",
+        one: slowed,
+    },
     Check { kind: "hot", level: Level::Warn, filter: "temp>84", many: "nodes with GPUs at 85 °C or more", one: hot },
     Check {
         kind: "burning",
@@ -126,6 +140,19 @@ fn engine(_: &Model, node: &Node, _: Timestamp) -> Option<String> {
     Some(format!("engine down: {}", bad.error.as_deref().unwrap_or("it does not answer")))
 }
 
+fn gpu_of(model: &Model, node: &Node, verdict: Verdict) -> Option<String> {
+    let bad = node.gpus.rows().iter().find(|it| it.verdict == Some(verdict) && node.phase != Phase::Lost)?;
+    Some(format!("GPU {}: {}", bad.index, model.names.or_dash(bad.reason)))
+}
+
+fn failing(model: &Model, node: &Node, _: Timestamp) -> Option<String> {
+    gpu_of(model, node, Verdict::Critical)
+}
+
+fn slowed(model: &Model, node: &Node, _: Timestamp) -> Option<String> {
+    gpu_of(model, node, Verdict::Warn)
+}
+
 fn hot(_: &Model, node: &Node, _: Timestamp) -> Option<String> {
     let at = node.temp_c.filter(|it| (HOT_C..HOT_CRIT_C).contains(it))?;
     Some(format!("GPU at {at} °C"))
@@ -172,8 +199,8 @@ fn acked(model: &Model, node: &Node, _: Timestamp) -> Option<String> {
     let acked = node.router.as_ref().filter(|_| node.phase != Phase::Lost)?.acked;
     // The newest drain decides: an older acknowledgement may still send requests to that node.
     let behind = model.link.revision.0.checked_sub(acked.0).filter(|it| *it > 0)?;
-    let wanted = model.fleet.nodes.iter().any(|it| it.phase == Phase::Draining);
-    wanted.then(|| format!("router has acknowledged revision {acked}, {behind} behind, and a drain waits"))
+    (model.totals.counts.draining > 0)
+        .then(|| format!("router has acknowledged revision {acked}, {behind} behind, and a drain waits"))
 }
 
 fn strategy(_: &Model, node: &Node, _: Timestamp) -> Option<String> {
@@ -185,14 +212,7 @@ fn strategy(_: &Model, node: &Node, _: Timestamp) -> Option<String> {
 /// All lines, the worst first.
 pub(crate) fn attention(model: &Model, now: Timestamp) -> Vec<Attention> {
     let mut lines = mesh_lines(model, now);
-    for check in CHECKS {
-        let hits: Vec<(&Node, String)> = model
-            .fleet
-            .order
-            .iter()
-            .filter_map(|id| model.fleet.nodes.get(*id as usize))
-            .filter_map(|node| Some((node, (check.one)(model, node, now)?)))
-            .collect();
+    for (check, hits) in CHECKS.iter().zip(findings(model, now)) {
         let Some((first, what)) = hits.first() else { continue };
         let many = hits.len() > 1;
         let nodes: Vec<&Node> = hits.iter().map(|(node, _)| *node).collect();
@@ -213,6 +233,17 @@ pub(crate) fn attention(model: &Model, now: Timestamp) -> Vec<Attention> {
     lines.extend(decision_lines(model, now));
     lines.sort_by(|a, b| b.level.cmp(&a.level).then(b.count.cmp(&a.count)).then(a.kind.cmp(b.kind)));
     lines
+}
+
+/// The nodes that each check finds, in physical order; one walk over the fleet, since it is large.
+fn findings(model: &Model, now: Timestamp) -> Vec<Vec<(&Node, String)>> {
+    let mut found: Vec<Vec<(&Node, String)>> = CHECKS.iter().map(|_| Vec::new()).collect();
+    for node in model.fleet.order.iter().filter_map(|id| model.fleet.nodes.get(*id as usize)) {
+        for (check, hits) in CHECKS.iter().zip(&mut found) {
+            hits.extend((check.one)(model, node, now).map(|what| (node, what)));
+        }
+    }
+    found
 }
 
 /// Since when, where the mesh says so.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mesh_core::{
+    gpu::{self, ThrottleReasons, Verdict},
     id::Revision,
     kind::{DrainSpec, Role},
     status::{EngineSample, GpuSample, Phase, Probe, RouterSample},
@@ -33,9 +34,32 @@ pub(crate) struct Gpu {
     pub(crate) power_w: Option<u16>,
     pub(crate) used_mib: Option<u32>,
     pub(crate) total_mib: Option<u32>,
+    pub(crate) clock_mhz: Option<u16>,
+    pub(crate) power_limit_w: Option<u16>,
+    pub(crate) throttle: Option<ThrottleReasons>,
+    pub(crate) ecc_corrected: Option<u32>,
+    pub(crate) ecc_uncorrected: Option<u32>,
+    /// Absent = nothing that could tell is known.
+    pub(crate) verdict: Option<Verdict>,
+    /// What speaks against it; shared text, since the same few reasons repeat.
+    pub(crate) reason: Option<Sym>,
 }
 
 impl Gpu {
+    /// What holds its clocks down, in a word; idle clocks and an operator's own setting hold nothing.
+    pub(crate) fn throttle_word(&self) -> Option<&'static str> {
+        const WORDS: [(ThrottleReasons, &str); 6] = [
+            (ThrottleReasons::HW_THERMAL_SLOWDOWN, "hw heat"),
+            (ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN, "brake"),
+            (ThrottleReasons::HW_SLOWDOWN, "hw slow"),
+            (ThrottleReasons::SW_THERMAL_SLOWDOWN, "heat"),
+            (ThrottleReasons::SW_POWER_CAP, "power"),
+            (ThrottleReasons::SYNC_BOOST, "sync"),
+        ];
+        let reasons = self.throttle?;
+        Some(WORDS.iter().find(|(it, _)| reasons.contains(*it)).map_or("none", |(_, word)| word))
+    }
+
     pub(crate) fn vram_percent(&self) -> Option<u8> {
         crate::text::percent_of(u64::from(self.used_mib?), u64::from(self.total_mib?))
     }
@@ -148,6 +172,8 @@ pub(crate) struct Fleet {
     by_name: HashMap<Sym, u32>,
     /// Node ids in physical order: zone, rack, name. It never depends on a reading, so the eye learns places.
     pub(crate) order: Vec<u32>,
+    /// Whether `order` is not right any more: many pictures cost one sorting.
+    moved: bool,
 }
 
 impl Fleet {
@@ -161,21 +187,24 @@ impl Fleet {
 
     /// Takes in a picture. A node that a whole picture does not hold is gone.
     pub(crate) fn apply(&mut self, picture: NodesPicture, names: &mut Names) {
-        let mut moved = false;
         let mut seen = HashSet::new();
         for row in picture.rows {
             let name = names.intern(row.spec_name());
             if picture.whole {
                 seen.insert(name);
             }
-            moved |= self.take(name, &row, picture.at, names);
+            self.moved |= self.take(name, &row, picture.at, names);
         }
         if picture.whole && seen.len() < self.nodes.len() {
             self.nodes.retain(|it| seen.contains(&it.name));
             self.by_name = self.nodes.iter().enumerate().map(|(id, it)| (it.name, crate::text::u32_of(id))).collect();
-            moved = true;
+            self.moved = true;
         }
-        if moved {
+    }
+
+    /// Puts the nodes into physical order, when their places changed since the last time.
+    pub(crate) fn settle(&mut self, names: &Names) {
+        if std::mem::take(&mut self.moved) {
             self.arrange(names);
         }
     }
@@ -240,7 +269,7 @@ fn packed(name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> Node {
     let host = status.map(|it| &it.host);
     let gpus = status.map_or(Gpus::Unknown, |it| match &it.gpus {
         Probe::Unavailable(why) => Gpus::Unavailable(words(why)),
-        Probe::Read(list) => Gpus::Read(list.iter().take(GPUS_MAX).map(|it| gpu(it, names)).collect()),
+        Probe::Read(list) => Gpus::Read(list.iter().take(GPUS_MAX).map(|it| packed_gpu(it, names)).collect()),
     });
     let engines: Box<[Engine]> =
         status.map(|it| it.engines.iter().map(|it| engine(it, names)).collect()).unwrap_or_default();
@@ -283,10 +312,11 @@ fn packed(name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> Node {
     node
 }
 
-fn gpu(it: &GpuSample, names: &mut Names) -> Gpu {
+fn packed_gpu(it: &GpuSample, names: &mut Names) -> Gpu {
     let small = |value: Option<f32>, most: u32| value.and_then(|it| whole(it, most));
     let byte = |value: Option<u32>| value.and_then(|it| u8::try_from(it).ok());
     let mib = |bytes: Option<u64>| bytes.map(|it| u32::try_from(it / 1024 / 1024).unwrap_or(u32::MAX));
+    let health = gpu::health(it);
     Gpu {
         name: it.name.as_deref().map(|it| names.intern(it)),
         index: u16::try_from(it.index).unwrap_or(u16::MAX),
@@ -295,6 +325,13 @@ fn gpu(it: &GpuSample, names: &mut Names) -> Gpu {
         power_w: small(it.power_w, 60_000).and_then(|it| u16::try_from(it).ok()),
         used_mib: mib(it.memory_used_bytes),
         total_mib: mib(it.memory_total_bytes),
+        clock_mhz: it.sm_clock_mhz.and_then(|it| u16::try_from(it).ok()),
+        power_limit_w: small(it.power_limit_w, 60_000).and_then(|it| u16::try_from(it).ok()),
+        throttle: it.throttle_reasons,
+        ecc_corrected: it.ecc.volatile_corrected.map(|it| u32::try_from(it).unwrap_or(u32::MAX)),
+        ecc_uncorrected: it.ecc.volatile_uncorrected.map(|it| u32::try_from(it).unwrap_or(u32::MAX)),
+        verdict: health.as_ref().map(|it| it.verdict),
+        reason: health.and_then(|it| it.reason).map(|it| names.intern(&it)),
     }
 }
 

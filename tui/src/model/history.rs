@@ -11,7 +11,8 @@ use crate::{EventRow, text::clean};
 const EVENTS_MAX: usize = 4_096;
 /// The most models whose queue is remembered.
 const MODELS_MAX: usize = 256;
-const SAMPLE_MS: u64 = 1_000;
+/// A little less than a second, so that pictures that come once a second are what is sampled.
+const SAMPLE_MS: u64 = 900;
 
 /// The figures over time.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ pub(crate) mod names;
 pub(crate) mod rows;
 pub(crate) mod series;
 pub(crate) mod totals;
+pub(crate) mod traffic;
 pub(crate) mod view;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use self::{
     link::Link,
     names::{Names, Sym},
     totals::Totals,
+    traffic::Traffic,
     view::{ScreenId, View},
 };
 use crate::{FeedEvent, NodeRow, NodesPicture, Options, overlay::Overlays};
@@ -62,6 +64,7 @@ pub(crate) struct Model {
     pub(crate) link: Link,
     pub(crate) totals: Totals,
     pub(crate) history: History,
+    traffic: Traffic,
     pub(crate) events: Events,
     pub(crate) attention: Vec<Attention>,
     open: Open,
@@ -90,6 +93,7 @@ impl Model {
             link: Link::default(),
             totals: Totals::default(),
             history: History::default(),
+            traffic: Traffic::default(),
             events: Events::default(),
             attention: Vec::new(),
             open: Open::default(),
@@ -131,7 +135,13 @@ impl Model {
             return;
         }
         self.changed = false;
+        self.fleet.settle(&self.names);
         self.totals = Totals::of(&mut self.fleet, &mut self.names, self.link.revision.0, now);
+        self.traffic.look(&self.fleet, &mut self.names);
+        let rates = self.traffic.rates();
+        for row in &mut self.totals.models {
+            row.rate = rates.get(&row.name).copied();
+        }
         if sampled && self.link.picture_at.is_some() {
             let fresh = self.link.is_fresh(now);
             self.history.sample(&self.totals, fresh, now);

@@ -1,7 +1,7 @@
 //! Which rows each table has, and in which order: keys only, so that ten thousand of them are cheap.
 #![expect(clippy::wildcard_enum_match_arm, reason = "each table has a few of the many fields and columns")]
 
-use mesh_core::{kind::Role, status::Phase, time::Timestamp};
+use mesh_core::{gpu::Verdict, kind::Role, status::Phase, time::Timestamp};
 
 use super::{
     Model,
@@ -179,6 +179,10 @@ fn gpu_number(gpu: &Gpu, column: GpuColumn) -> Option<i64> {
         GpuColumn::Vram => gpu.used_mib.map(i64::from),
         GpuColumn::Temp => gpu.temp_c.map(i64::from),
         GpuColumn::Power => gpu.power_w.map(i64::from),
+        GpuColumn::Health => gpu.verdict.map(|it| it as i64),
+        GpuColumn::Clock => gpu.clock_mhz.map(i64::from),
+        GpuColumn::Throttle => gpu.throttle.map(|it| i64::try_from(it.0).unwrap_or(i64::MAX)),
+        GpuColumn::Ecc => gpu.ecc_uncorrected.map(i64::from),
         GpuColumn::Gpu | GpuColumn::Model | GpuColumn::State => None,
     }
 }
@@ -195,6 +199,9 @@ fn models(table: &mut Table, rows: &[ModelRow], names: &Names) {
         ModelColumn::Flight => row.in_flight.map(i64::from),
         ModelColumn::Oldest => row.oldest_ms.and_then(|it| i64::try_from(it).ok()),
         ModelColumn::Kv => row.kv_most.map(i64::from),
+        ModelColumn::Rate => row.rate.and_then(|it| i64::try_from(it.requests_milli_per_s).ok()),
+        ModelColumn::Errors => row.rate.and_then(|it| i64::try_from(it.errors_milli_per_s).ok()),
+        ModelColumn::Ttft => row.rate.and_then(|it| it.ttft_ms).and_then(|(_, p99)| i64::try_from(p99).ok()),
     };
     found.sort_by_key(|row| rank(number(row), table.descending));
     table.rows = found.iter().map(|row| node_key(row.name)).collect();
@@ -215,6 +222,10 @@ impl Asked for NodeAsked<'_> {
         }
         let node = self.node;
         match field {
+            Field::Health => {
+                let known = node.gpus.rows().iter().filter_map(|it| it.verdict);
+                known.into_iter().any(|it| passes(Value::Text(verdict_word(it))))
+            }
             Field::Role => ROLES.iter().any(|(role, name)| node.has(*role) && passes(Value::Text(name))),
             Field::Model => {
                 node.engines.iter().flat_map(|it| &it.models).any(|it| passes(Value::Text(self.names.get(*it))))
@@ -265,6 +276,15 @@ const ROLES: [(Role, &str); 5] = [
     (Role::Edge, "edge"),
 ];
 
+/// The word for a verdict, as filters take it.
+fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Critical => "critical",
+    }
+}
+
 /// The word for a phase, as filters take it.
 pub(crate) fn phase_word(phase: Phase) -> &'static str {
     match phase {
@@ -306,6 +326,10 @@ impl Asked for GpuAsked<'_> {
             Field::Temp => gpu.temp_c.map(f64::from),
             Field::Power => gpu.power_w.map(f64::from),
             Field::Vram => gpu.vram_percent().map(f64::from),
+            Field::Ecc => gpu.ecc_uncorrected.map(f64::from),
+            Field::Clock => gpu.clock_mhz.map(f64::from),
+            Field::Health => return gpu.verdict.is_some_and(|it| passes(Value::Text(verdict_word(it)))),
+            Field::Throttle => return gpu.throttle_word().is_some_and(|it| passes(Value::Text(it))),
             Field::Age => node.age_ms(self.now).map(|it| std::time::Duration::from_millis(it).as_secs_f64()),
             _ => return node_text(node, self.names, field).is_some_and(|it| passes(Value::Text(it))),
         };

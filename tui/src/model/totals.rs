@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{kind::Role, status::Phase, time::Timestamp};
+use mesh_core::{
+    gpu::Verdict,
+    kind::Role,
+    status::{Phase, RouterSample},
+    time::Timestamp,
+};
 
 use super::{
     Level, STALE_MS,
     fleet::{Fleet, Gpus, Node, sum_known},
     names::{Names, Sym},
+    traffic::Rate,
 };
 use crate::text::percent_of;
 
@@ -39,6 +45,10 @@ pub(crate) struct GpuTotals {
     pub(crate) used_mib: u64,
     pub(crate) total_mib: u64,
     pub(crate) idle: u32,
+    /// GPUs that are failing, that run slower than they should, and that lost memory to errors.
+    pub(crate) failing: u32,
+    pub(crate) slowed: u32,
+    pub(crate) ecc_uncorrected: Option<u64>,
     pub(crate) known_util: u32,
 }
 
@@ -56,6 +66,8 @@ pub(crate) struct ModelRow {
     pub(crate) kv_most: Option<u8>,
     pub(crate) in_flight: Option<u32>,
     pub(crate) oldest_ms: Option<u64>,
+    /// What went through lately; absent = no router told twice yet.
+    pub(crate) rate: Option<Rate>,
 }
 
 /// One strategy's decisions over all routers.
@@ -84,7 +96,6 @@ pub(crate) struct Totals {
     pub(crate) stale: u32,
     pub(crate) heard: u32,
     pub(crate) behind: u32,
-    pub(crate) versions: BTreeMap<Sym, u32>,
     pub(crate) models: Vec<ModelRow>,
     pub(crate) decisions: Vec<DecisionRow>,
 }
@@ -94,19 +105,27 @@ impl Totals {
     pub(crate) fn of(fleet: &mut Fleet, names: &mut Names, revision: u64, now: Timestamp) -> Self {
         let mut totals = Self::default();
         let mut models = BTreeMap::new();
-        in_flight(fleet, names, &mut models);
-        for node in &fleet.nodes {
+        let mut gpus = GpuSums::default();
+        let mut routers = Vec::new();
+        // One walk over the fleet, since it is large; routers are few, and are looked at again.
+        for (id, node) in (0_u32..).zip(&mut fleet.nodes) {
+            node.in_flight = None;
             totals.count(node, revision, now);
+            gpus.add(node);
             add_models(node, &mut models);
+            totals.running = sum_known([totals.running, node.running].into_iter());
+            totals.waiting = sum_known([totals.waiting, node.waiting].into_iter());
+            if node.router.is_some() {
+                routers.push(id);
+            }
         }
-        totals.gpus = gpu_totals(&fleet.nodes);
-        totals.running = sum_known(fleet.nodes.iter().map(|it| it.running));
-        totals.waiting = sum_known(fleet.nodes.iter().map(|it| it.waiting));
-        let routers = || fleet.nodes.iter().filter_map(|it| it.router.as_deref());
+        totals.gpus = gpus.totals();
+        in_flight(fleet, names, &routers, &mut models);
+        let routers = || routers.iter().filter_map(|id| fleet.nodes[*id as usize].router.as_deref());
         totals.queued = sum_known(routers().map(|it| Some(it.queued)));
-        totals.in_flight =
-            sum_known(routers().map(|it| sum_known(it.inflight.iter().map(|it| Some(it.count))).or(Some(0))));
-        totals.decisions = decisions(&fleet.nodes);
+        let flight = |it: &RouterSample| it.inflight.iter().fold(0_u32, |sum, it| sum.saturating_add(it.count));
+        totals.in_flight = sum_known(routers().map(|it| Some(flight(it))));
+        totals.decisions = decisions(routers());
         totals.models = models.into_values().collect();
         totals.models.sort_by(|a, b| super::names::natural(names.get(a.name), names.get(b.name)));
         totals
@@ -132,9 +151,6 @@ impl Totals {
         if node.phase != Phase::Lost {
             self.behind += u32::from(node.applied.is_some_and(|it| it.0 < revision));
         }
-        if let Some(version) = node.version {
-            *self.versions.entry(version).or_default() += 1;
-        }
     }
 }
 
@@ -154,12 +170,12 @@ fn add_models(node: &Node, models: &mut BTreeMap<Sym, ModelRow>) {
 }
 
 /// What routers say they have in flight, by node and by model.
-fn in_flight(fleet: &mut Fleet, names: &mut Names, models: &mut BTreeMap<Sym, ModelRow>) {
+fn in_flight(fleet: &mut Fleet, names: &mut Names, routers: &[u32], models: &mut BTreeMap<Sym, ModelRow>) {
+    if routers.is_empty() {
+        return;
+    }
     let mut by_node: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut told = false;
-    for node in &fleet.nodes {
-        let Some(router) = node.router.as_deref() else { continue };
-        told = true;
+    for router in routers.iter().filter_map(|id| fleet.nodes[*id as usize].router.as_deref()) {
         for it in &router.inflight {
             if let Some(id) = names.find(it.node.as_str()).and_then(|sym| fleet.id(sym)) {
                 *by_node.entry(id).or_default() += it.count;
@@ -172,15 +188,26 @@ fn in_flight(fleet: &mut Fleet, names: &mut Names, models: &mut BTreeMap<Sym, Mo
         }
     }
     for (id, node) in (0_u32..).zip(&mut fleet.nodes) {
-        node.in_flight = told.then(|| by_node.get(&id).copied().unwrap_or(0));
+        node.in_flight = Some(by_node.get(&id).copied().unwrap_or(0));
     }
 }
 
-fn gpu_totals(nodes: &[Node]) -> GpuTotals {
-    let mut it = GpuTotals::default();
-    let mut temperatures = [0_u32; 256];
-    let (mut util, mut power) = (0_u64, None::<u64>);
-    for node in nodes {
+/// What is counted while walking over GPUs.
+struct GpuSums {
+    it: GpuTotals,
+    temperatures: [u32; 256],
+    util: u64,
+}
+
+impl Default for GpuSums {
+    fn default() -> Self {
+        Self { it: GpuTotals::default(), temperatures: [0; 256], util: 0 }
+    }
+}
+
+impl GpuSums {
+    fn add(&mut self, node: &Node) {
+        let it = &mut self.it;
         let should = node.has(Role::Gpu) || node.has(Role::Trainer);
         it.hosts += u32::from(should);
         if let (true, Gpus::Unavailable(why)) = (should, &node.gpus) {
@@ -189,16 +216,21 @@ fn gpu_totals(nodes: &[Node]) -> GpuTotals {
         }
         for gpu in node.gpus.rows() {
             it.count += 1;
+            it.failing += u32::from(gpu.verdict == Some(Verdict::Critical));
+            it.slowed += u32::from(gpu.verdict == Some(Verdict::Warn));
+            if let Some(errors) = gpu.ecc_uncorrected {
+                it.ecc_uncorrected = Some(it.ecc_uncorrected.unwrap_or(0) + u64::from(errors));
+            }
             if let Some(percent) = gpu.util {
                 it.known_util += 1;
-                util += u64::from(percent);
+                self.util += u64::from(percent);
                 it.idle += u32::from(percent < 5);
             }
             if let Some(temp) = gpu.temp_c {
-                temperatures[usize::from(temp)] += 1;
+                self.temperatures[usize::from(temp)] += 1;
             }
             if let Some(w) = gpu.power_w {
-                power = Some(power.unwrap_or(0) + u64::from(w));
+                it.power_w = Some(it.power_w.unwrap_or(0) + u64::from(w));
             }
             if let (Some(used), Some(total)) = (gpu.used_mib, gpu.total_mib) {
                 it.used_mib += u64::from(used);
@@ -206,12 +238,16 @@ fn gpu_totals(nodes: &[Node]) -> GpuTotals {
             }
         }
     }
-    it.util = percent_of(util, u64::from(it.known_util) * 100);
-    it.power_w = power;
-    it.temp_p50 = quantile(&temperatures, 50);
-    it.temp_p99 = quantile(&temperatures, 99);
-    it.temp_most = quantile(&temperatures, 100);
-    it
+
+    fn totals(self) -> GpuTotals {
+        GpuTotals {
+            util: percent_of(self.util, u64::from(self.it.known_util) * 100),
+            temp_p50: quantile(&self.temperatures, 50),
+            temp_p99: quantile(&self.temperatures, 99),
+            temp_most: quantile(&self.temperatures, 100),
+            ..self.it
+        }
+    }
 }
 
 /// The smallest value that `percent` of the counted ones do not exceed.
@@ -225,9 +261,9 @@ fn quantile(counts: &[u32; 256], percent: u64) -> Option<u8> {
     })
 }
 
-fn decisions(nodes: &[Node]) -> Vec<DecisionRow> {
+fn decisions<'a>(routers: impl Iterator<Item = &'a RouterSample>) -> Vec<DecisionRow> {
     let mut rows: BTreeMap<(String, String), DecisionRow> = BTreeMap::new();
-    for it in nodes.iter().filter_map(|it| it.router.as_deref()).flat_map(|it| &it.decisions) {
+    for it in routers.flat_map(|it| &it.decisions) {
         let row = rows.entry((it.strategy.clone(), it.version.clone())).or_default();
         row.strategy = crate::text::clean(&it.strategy, 40);
         row.version = crate::text::clean(&it.version, 20);

@@ -66,13 +66,14 @@ fn facts(model: &Model, node: &Node, lines: &mut Lines<'_, '_>, now: Timestamp) 
         lines.line(glyph, &note, role);
     }
     drain(node, lines, now);
+    let again = text!("  incarnation {}", node.incarnation);
     let place = text!(
-        "{}  zone {}  rack {}  incarnation {}{}",
+        "{}  zone {}  rack {}{}{}",
         names.get(node.address),
         names.or_dash(node.zone),
         names.or_dash(node.rack),
-        node.incarnation,
-        if node.voter { "  voter" } else { "" }
+        if node.voter { "  voter" } else { "" },
+        if node.incarnation > 1 { again.as_str() } else { "" }
     );
     lines.line("place", place.as_str(), Role::Text);
     let heard = node.age_ms(now).map(age);
@@ -87,13 +88,10 @@ fn facts(model: &Model, node: &Node, lines: &mut Lines<'_, '_>, now: Timestamp) 
     if let Some(router) = node.router.as_deref() {
         let strategy = router.strategy.as_ref().map_or("none", |it| it.name.as_str());
         let in_flight: u32 = router.inflight.iter().map(|it| it.count).sum();
-        let it = text!(
-            "{}  queue {}  in flight {in_flight}  {strategy}  acked {}",
-            router.listen,
-            router.queued,
-            router.acked
-        );
+        let it = text!("{}  queue {}  in flight {in_flight}", router.listen, router.queued);
         lines.line("router", it.as_str(), Role::Text);
+        let it = text!("strategy {strategy}  acknowledged revision {}", router.acked);
+        lines.line("", it.as_str(), Role::Text);
     }
 }
 

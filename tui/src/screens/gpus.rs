@@ -1,6 +1,6 @@
 //! GPUs: one cell each in physical order, and the same as a table.
 
-use mesh_core::time::Timestamp;
+use mesh_core::{gpu::Verdict, time::Timestamp};
 use ratatui::layout::Rect;
 
 use super::{nodes::level, rows as split_rows};
@@ -8,11 +8,11 @@ use crate::{
     canvas::Canvas,
     columns::GpuColumn,
     model::{
-        Model, STALE_MS,
+        Level, Model, STALE_MS,
         fleet::{Gpu, Node},
         rows, totals,
     },
-    text::{text, u16_of, watts},
+    text::{count, text, u16_of, watts},
     theme::Role,
     widgets::{
         heat::{self, mark},
@@ -106,7 +106,7 @@ fn heat_map(model: &Model, canvas: &mut Canvas<'_>, area: Rect, now: Timestamp) 
                     canvas.put((cells.x, y), cells.x + label - 1, model.names.get(node.name), Role::Dim);
                 }
                 let place = (cells.x + label + u16_of(column), y);
-                heat::put(canvas, place, heat::gpu_cell(node, gpu, metric, level));
+                heat::put(canvas, place, heat::gpu_cell(gpu, metric, level));
                 if chosen == Some(at) {
                     canvas.tint(Rect::new(place.0, place.1, 1, 1), Role::Chosen);
                 }
@@ -132,6 +132,25 @@ fn place(model: &Model) -> Option<usize> {
     None
 }
 
+/// How well a GPU is.
+fn verdict(gpu: &Gpu) -> Level {
+    match gpu.verdict {
+        Some(Verdict::Ok) => Level::Ok,
+        Some(Verdict::Warn) => Level::Warn,
+        Some(Verdict::Critical) => Level::Crit,
+        None => Level::Unknown,
+    }
+}
+
+/// A power cap under load is daily life.
+fn throttle_role(word: &str) -> Role {
+    match word {
+        "none" | "sync" => Role::Dim,
+        "power" => Role::Text,
+        _ => Role::Warn,
+    }
+}
+
 fn cells(model: &Model, (node, gpu): (&Node, &Gpu), row: &mut Row<'_, '_>, now: Timestamp) {
     let names = &model.names;
     row.dim = node.age_ms(now).is_none_or(|ms| ms > STALE_MS) || !model.link.is_fresh(now);
@@ -140,6 +159,17 @@ fn cells(model: &Model, (node, gpu): (&Node, &Gpu), row: &mut Row<'_, '_>, now: 
         let known = match column {
             GpuColumn::Gpu => Some((text!("{}/{}", names.get(node.name), gpu.index), Role::Text)),
             GpuColumn::Model => gpu.name.map(|it| (text!("{}", names.get(it)), Role::Dim)),
+            GpuColumn::Health => {
+                let (glyph, role) = mark(row.canvas, verdict(gpu));
+                let word = gpu.reason.map_or("ok", |it| names.get(it));
+                gpu.verdict.map(|_| (text!("{glyph} {word}"), role))
+            }
+            GpuColumn::Clock => gpu.clock_mhz.map(|it| (text!("{it}"), Role::Text)),
+            GpuColumn::Throttle => gpu.throttle_word().map(|it| (text!("{it}"), throttle_role(it))),
+            GpuColumn::Ecc => gpu.ecc_corrected.zip(gpu.ecc_uncorrected).map(|(corrected, lost)| {
+                let text = text!("{}/{}", count(u64::from(corrected)).as_str(), count(u64::from(lost)).as_str());
+                (text, if lost > 0 { Role::Crit } else { Role::Text })
+            }),
             GpuColumn::Util => gpu.util.map(|it| (text!("{it}%"), Role::Text)),
             GpuColumn::Bar => {
                 if let (Some((left, right)), Some(util)) = (row.span(at), gpu.util) {

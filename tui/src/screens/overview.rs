@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::{columns, events, routing, rows};
 use crate::{
     canvas::Canvas,
-    model::{Model, attention::Attention, series::Series},
+    model::{Model, attention::Attention, series::Series, totals::GpuTotals},
     text::{Scratch, UNKNOWN, age, count, memory, text, u16_of, watts},
     theme::Role,
     widgets::{heat, spark},
@@ -26,6 +26,10 @@ pub(super) fn draw(model: &mut Model, canvas: &mut Canvas<'_>, area: Rect, now: 
     traffic(model, canvas, right);
     if bottom.height < 3 {
         return;
+    }
+    // Where only one of the two has room, a few nodes are no map, and what happened says more.
+    if bottom.height < 8 && model.fleet.order.len() < usize::from(bottom.width) {
+        return newest(model, canvas, bottom);
     }
     let (map, last) = rows(bottom, if bottom.height >= 8 { map_height(model, bottom) } else { bottom.height });
     heat_map(model, canvas, map, now);
@@ -70,12 +74,16 @@ fn attention_line(it: &Attention, canvas: &mut Canvas<'_>, area: Rect, now: Time
     let (y, right) = (area.y, area.right());
     let (glyph, role) = heat::mark(canvas, it.level);
     canvas.put((area.x + 1, y), right, glyph, role);
-    let since = age(it.since.age_ms(now));
-    canvas.put_right((area.x, y), right.saturating_sub(1), since.as_str(), Role::Dim);
-    let place = area.width / 3;
-    let place_x = right.saturating_sub(place + 7);
+    // Where it is narrow the words matter more than their age.
+    let for_age = if area.width >= 50 { 7 } else { 1 };
+    if for_age > 1 {
+        let since = age(it.since.age_ms(now));
+        canvas.put_right((area.x, y), right.saturating_sub(1), since.as_str(), Role::Dim);
+    }
+    let place = if area.width >= 50 { area.width / 4 } else { crate::text::width(&it.place).min(area.width / 3) };
+    let place_x = right.saturating_sub(place + for_age);
     canvas.put((area.x + 3, y), place_x.saturating_sub(1), &it.what, role);
-    canvas.put((place_x, y), right.saturating_sub(7), &it.place, Role::Text);
+    canvas.put((place_x, y), right.saturating_sub(for_age), &it.place, Role::Text);
 }
 
 /// A label, a figure, and what it was over two minutes.
@@ -155,11 +163,24 @@ fn fleet(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
             series: None,
             role: if hot { Role::Warn } else { Role::Text },
         },
+        health(it),
         plain("VRAM", vram),
         plain("idle", text!("{} of {} below 5%", it.idle, it.known_util)),
         if it.blind > 0 { why("driver", blind) } else { plain("driver", blind) },
     ];
     figures(canvas, inner, all.into_iter());
+}
+
+/// How many GPUs are failing or slowed, and memory that was lost to errors.
+fn health(it: &GpuTotals) -> Figure<'static> {
+    let ecc = it.ecc_uncorrected.map_or_else(|| text!("{UNKNOWN}"), |it| text!("{it}"));
+    let value = text!("{} failing  {} slowed  ECC {}", it.failing, it.slowed, ecc.as_str());
+    let role = match (it.failing, it.slowed) {
+        (0, 0) => Role::Text,
+        (0, _) => Role::Warn,
+        _ => Role::Crit,
+    };
+    Figure { label: "health", value, series: None, role }
 }
 
 /// Queues, targets, strategies, jobs.
@@ -171,7 +192,7 @@ fn traffic(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         Some(slope) => text!("{} +{slope}/s", known(it.waiting).as_str()),
         None => known(it.waiting),
     };
-    let serving = text!("{} of {} engines, {} models", it.engines_up, it.engines, it.models.len());
+    let serving = text!("{}/{} engines, {} models", it.engines_up, it.engines, it.models.len());
     let down = it.engines_up < it.engines;
     let all = [
         Figure { label: "serving", value: serving, series: None, role: if down { Role::Warn } else { Role::Text } },

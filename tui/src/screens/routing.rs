@@ -12,6 +12,7 @@ use crate::{
         fleet::Node,
         rows,
         totals::{DecisionRow, ModelRow},
+        traffic::rate_text,
     },
     text::{UNKNOWN, age, count, percent_of, text, u16_of},
     theme::Role,
@@ -74,6 +75,14 @@ fn cells(model: &Model, it: &ModelRow, row: &mut Row<'_, '_>, now: Timestamp) {
             }
             ModelColumn::Flight => it.in_flight.map(|it| (count(u64::from(it)), Role::Text)),
             ModelColumn::Oldest => it.oldest_ms.map(|it| (age(it), Role::Text)),
+            ModelColumn::Rate => it.rate.map(|it| (rate_text(it.requests_milli_per_s), Role::Text)),
+            ModelColumn::Errors => it.rate.map(|it| {
+                let milli = it.errors_milli_per_s;
+                (rate_text(milli), if milli > 0 { Role::Warn } else { Role::Dim })
+            }),
+            ModelColumn::Ttft => {
+                it.rate.and_then(|it| it.ttft_ms).map(|(p50, p99)| (text!("{p50}/{p99} ms"), Role::Text))
+            }
             ModelColumn::Kv => it.kv_most.map(|it| (text!("{it}%"), if it >= 95 { Role::Warn } else { Role::Text })),
         };
         match known {
@@ -171,7 +180,7 @@ fn strategies(model: &Model, canvas: &mut Canvas<'_>, area: Rect, now: Timestamp
         line(canvas, "decisions", "no router reports any", Role::Dim);
     }
     for it in &model.totals.decisions {
-        line(canvas, crate::text::fit(&it.strategy, 9), decided(it).as_str(), decided_role(it));
+        line(canvas, "decided", decided(it).as_str(), decided_role(it));
     }
 }
 
@@ -183,7 +192,7 @@ pub(crate) fn win_rate(model: &Model) -> &'static str {
 fn decided(it: &DecisionRow) -> crate::text::Scratch {
     let ok = it.outcomes.get("ok").copied().unwrap_or(0);
     let share = percent_of(ok, it.all).unwrap_or(0);
-    let mut text = text!("{} {} decisions, {share}% its own", it.version, count(it.all).as_str());
+    let mut text = text!("{} {}  {}, {share}% ok", it.strategy, it.version, count(it.all).as_str());
     for (outcome, n) in it.outcomes.iter().filter(|(name, _)| *name != "ok") {
         text.add(format_args!("  {outcome} {}", count(*n).as_str()));
     }

@@ -1,14 +1,11 @@
 //! Heat maps: one cell a thing, in an order that never depends on the readings.
 
+use mesh_core::gpu::Verdict;
 use ratatui::layout::Rect;
 
 use crate::{
     canvas::Canvas,
-    model::{
-        Level, Model,
-        fleet::{Gpu, Node},
-        view::Metric,
-    },
+    model::{Level, Model, fleet::Gpu, view::Metric},
     theme::Role,
 };
 
@@ -34,17 +31,17 @@ pub(crate) fn of_gpu(gpu: &Gpu, metric: Metric) -> Option<u8> {
 }
 
 /// The cell of one GPU: what is wrong beats the ramp, so that faults are visible without colour.
-pub(crate) fn gpu_cell(node: &Node, gpu: &Gpu, metric: Metric, level: Level) -> Cell {
+pub(crate) fn gpu_cell(gpu: &Gpu, metric: Metric, level: Level) -> Cell {
     match level {
         Level::Crit | Level::Out | Level::Unknown => Cell::Mark(level),
-        Level::Ok | Level::Draining | Level::Warn => {
-            let hot = gpu.temp_c.is_some_and(|it| it >= 92);
-            match of_gpu(gpu, metric) {
-                _ if hot && node.is_in_service() => Cell::Mark(Level::Crit),
-                Some(value) => Cell::Value(value),
-                None => Cell::Mark(Level::Unknown),
+        Level::Ok | Level::Draining | Level::Warn => match of_gpu(gpu, metric) {
+            _ if gpu.verdict == Some(Verdict::Critical) || gpu.temp_c.is_some_and(|it| it >= 92) => {
+                Cell::Mark(Level::Crit)
             }
-        }
+            _ if gpu.verdict == Some(Verdict::Warn) => Cell::Mark(Level::Warn),
+            Some(value) => Cell::Value(value),
+            None => Cell::Mark(Level::Unknown),
+        },
     }
 }
 
@@ -90,7 +87,9 @@ pub(crate) fn legend(canvas: &mut Canvas<'_>, area: Rect, metric: Metric) {
         x = canvas.put_styled((x, area.y), right, glyph, style);
     }
     x = canvas.put((x + 1, area.y), right, high, Role::Dim);
-    for (level, word) in [(Level::Crit, "lost or burning"), (Level::Out, "out"), (Level::Unknown, "not known")] {
+    for (level, word) in
+        [(Level::Crit, "lost or failing"), (Level::Warn, "slowed"), (Level::Out, "out"), (Level::Unknown, "not known")]
+    {
         let (glyph, role) = mark(canvas, level);
         x = canvas.put((x + 2, area.y), right, glyph, role);
         x = canvas.put((x + 1, area.y), right, word, Role::Dim);

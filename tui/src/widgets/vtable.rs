@@ -83,8 +83,8 @@ pub(crate) fn draw(
     if area.width < 4 || area.height < 1 {
         return;
     }
-    // Two cells on the left are for the cursor and the mark.
-    let fit = fit(columns, area.x + 2, area.width - 2);
+    // Two cells on the left are for the cursor and the mark, one on the right for the sign that columns are hidden.
+    let fit = fit(columns, area.x + 2, area.width - 3);
     titles(canvas, area, columns, (&fit, table));
     for at in 0..usize::from(area.height - 1) {
         let Some(key) = table.rows.get(table.top + at) else { break };
