@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod desired;
+pub mod dial;
 pub mod events;
 pub mod follow;
 pub mod gossip;

@@ -37,6 +37,12 @@ enum Command {
     Identity(ShowArgs),
     /// Take this host into a mesh, with a token of `mesh token create`.
     Join(JoinArgs),
+    /// Say whether engines answer from this host.
+    Dial {
+        /// `http://HOST:PORT` each.
+        #[arg(required = true, value_name = "URL")]
+        urls: Vec<String>,
+    },
     /// Start a host's processes and keep them running.
     Supervise {
         /// Which ones.
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
         Command::Keygen(args) => told(keygen::run(&args)).into(),
         Command::Identity(args) => told(show::run(&args).map(|it| it + "\n")).into(),
         Command::Join(args) => join(&args),
+        Command::Dial { urls } => dial(&urls),
     }
 }
 
@@ -83,6 +90,17 @@ fn join(args: &JoinArgs) -> ExitCode {
             refuse(&client::sentence(&error), Exit::Failed);
             code.into()
         }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "who answers is what was asked for")]
+fn dial(urls: &[String]) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            print!("{}", runtime.block_on(mesh_agentd::dial::run(urls)));
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&format!("cannot start: {error}"), Exit::Failed).into(),
     }
 }
 
@@ -164,6 +182,8 @@ mod tests {
         check("mesh-agentd identity", false);
         check("mesh-agentd join mesh-join.v1.a.b.c --at 10.0.0.1:7443 --node gpu-1", true);
         check("mesh-agentd join mesh-join.v1.a.b.c", false);
+        check("mesh-agentd dial http://10.0.0.1:8000 http://10.0.0.2:8000", true);
+        check("mesh-agentd dial", false);
         check("mesh-agentd supervise --config supervise.toml", true);
     }
 }

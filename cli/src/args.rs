@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     cmd::{
         apply::{ApplyArgs, DeleteArgs, DiffArgs},
+        bootstrap::BootstrapArgs,
         cluster::ClusterCommand,
         completion::CompletionArgs,
         context::ContextCommand,
@@ -19,6 +20,7 @@ use crate::{
         init::InitArgs,
         man::ManArgs,
         playbook::PlaybookCommand,
+        reset::ResetArgs,
         strategy::StrategyCommand,
         token::TokenCommand,
         top::TopArgs,
@@ -106,6 +108,10 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Stops the mesh on this machine and removes it, or stops one node of it
     Down(DownArgs),
+    /// Makes hosts into a mesh over SSH, as a hosts.yaml says; a second run changes only what differs
+    Bootstrap(Box<BootstrapArgs>),
+    /// Takes hosts out of their mesh and removes what was installed on them
+    Reset(ResetArgs),
     /// Lists objects of a kind with what is observed of them
     Get(GetArgs),
     /// Shows all that is known of one object
@@ -180,6 +186,14 @@ mod tests {
         check("mesh up node-7", true);
         check("mesh down node-7", true);
         check("mesh down --keep", true);
+        check("mesh bootstrap hosts.yaml --dry-run --detailed-exitcode", true);
+        check("mesh bootstrap hosts.yaml --detailed-exitcode", false);
+        check("mesh bootstrap --resume 20261121T133500-3fa2", true);
+        check("mesh bootstrap --list", true);
+        check("mesh bootstrap", false);
+        check("mesh reset gpu-7 -f hosts.yaml", true);
+        check("mesh reset --all -f hosts.yaml --purge --yes", true);
+        check("mesh reset -f hosts.yaml", false);
         check("mesh get nodes", true);
         check("mesh get nodes node-7 -o yaml", true);
         check("mesh get pods", false);

@@ -116,6 +116,17 @@ impl Dirs {
         if path.exists() { read_toml(&path) } else { Ok(Config::default()) }
     }
 
+    /// Replaces the operator's configuration.
+    pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
+        let path = self.config_file();
+        let wrong = |why: String| {
+            Failure::new(Exit::Failed, "cannot write the configuration").at(path.display().to_string()).why(why)
+        };
+        let text = toml::to_string(config).map_err(|error| wrong(error.to_string()))?;
+        mesh_proto::files::create_private_dir(&self.config).map_err(|error| wrong(error.to_string()))?;
+        mesh_proto::files::write_private(&path, text.as_bytes()).map_err(|error| wrong(error.to_string()))
+    }
+
     /// Every context there is, by name.
     pub(crate) fn contexts(&self) -> Result<BTreeMap<String, Context>> {
         let mut all = self.config()?.contexts;

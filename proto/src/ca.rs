@@ -116,13 +116,21 @@ impl Issuer {
             let path = dir.join(name).display().to_string();
             move |source| CaError::File { path, source }
         };
-        let certs = |name: &str| {
-            let text = fs::read_to_string(dir.join(name)).map_err(error(name))?;
-            cert::read_pem(&text).map_err(|reason| CaError::Authority(format!("{name}: {reason}")))
-        };
+        let text = |name: &str| fs::read_to_string(dir.join(name)).map_err(error(name));
         let key = read_private(&dir.join(KEY_FILE)).map_err(error(KEY_FILE))?;
-        let key = KeyPair::from_pem(&key).map_err(|error| CaError::Authority(format!("{KEY_FILE}: {error}")))?;
-        let (own, roots) = (certs(CHAIN_FILE)?.swap_remove(0), certs(ROOTS_FILE)?);
+        Self::from_pem(&key, &text(CHAIN_FILE)?, &text(ROOTS_FILE)?)
+    }
+
+    /// Takes an authority from the texts of its three files.
+    ///
+    /// # Errors
+    /// [`CaError::Authority`] naming what does not fit together.
+    pub fn from_pem(key: &str, chain: &str, roots: &str) -> Result<Self, CaError> {
+        let certs = |name: &str, text: &str| {
+            cert::read_pem(text).map_err(|reason| CaError::Authority(format!("{name}: {reason}")))
+        };
+        let key = KeyPair::from_pem(key).map_err(|error| CaError::Authority(format!("{KEY_FILE}: {error}")))?;
+        let (own, roots) = (certs(CHAIN_FILE, chain)?.swap_remove(0), certs(ROOTS_FILE, roots)?);
         let mesh =
             cert::read_authority(&own).map_err(|reason| CaError::Authority(format!("{CHAIN_FILE}: {reason}")))?;
         if cert::public_key(&own).map_err(CaError::Authority)? != cert::sha256(&key.subject_public_key_info()) {
@@ -132,12 +140,18 @@ impl Issuer {
         Ok(Self { mesh, inner: rcgen::Issuer::from_ca_cert_der(&own, key)?, own, roots, not_after })
     }
 
+    /// The private key in PEM, for whoever keeps it encrypted.
+    #[must_use]
+    pub fn key_pem(&self) -> String {
+        self.inner.key().serialize_pem()
+    }
+
     /// Writes a root's directory; the private key with mode 0600.
     ///
     /// # Errors
     /// [`CaError::File`].
     pub fn save(&self, dir: &Path) -> Result<(), CaError> {
-        save_authority(dir, &self.inner.key().serialize_pem(), std::slice::from_ref(&self.own), &self.roots)
+        save_authority(dir, &self.key_pem(), std::slice::from_ref(&self.own), &self.roots)
     }
 
     /// The mesh for which it signs.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Cx;
 use crate::{
-    Exit, Failure, Result,
+    Exit, Result,
     context::LOCAL,
     items::SCHEMA,
     output::{Format, Table},
@@ -62,13 +62,7 @@ fn choose(cx: &Cx, name: String) -> Result {
     }
     let mut config = cx.dirs.config()?;
     config.current = Some(name.clone());
-    let path = cx.dirs.config_file();
-    let wrong = |why: String| {
-        Failure::new(Exit::Failed, "cannot write the configuration").at(path.display().to_string()).why(why)
-    };
-    let text = toml::to_string(&config).map_err(|error| wrong(error.to_string()))?;
-    mesh_proto::files::create_private_dir(&cx.dirs.config).map_err(|error| wrong(error.to_string()))?;
-    mesh_proto::files::write_private(&path, text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    cx.dirs.write_config(&config)?;
     cx.out.say(&format!("context {name} is used from now on"));
     if is_local {
         cx.out.say(&format!(

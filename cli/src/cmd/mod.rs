@@ -1,6 +1,7 @@
 //! The commands: one file a noun. This one starts what all of them need.
 
 pub(crate) mod apply;
+pub(crate) mod bootstrap;
 pub(crate) mod cluster;
 pub(crate) mod columns;
 pub(crate) mod completion;
@@ -16,6 +17,7 @@ pub(crate) mod man;
 pub(crate) mod nodes;
 pub(crate) mod playbook;
 pub(crate) mod progress;
+pub(crate) mod reset;
 pub(crate) mod strategy;
 pub(crate) mod token;
 pub(crate) mod top;
@@ -99,6 +101,8 @@ pub(crate) fn run(cli: Cli) -> Result {
 async fn dispatch(cx: &Cx, command: Command) -> Result {
     match command {
         Command::Up(args) => Box::pin(up::run(cx, args)).await,
+        Command::Bootstrap(args) => Box::pin(bootstrap::run(cx, *args)).await,
+        Command::Reset(args) => Box::pin(reset::run(cx, args)).await,
         Command::Down(args) => Box::pin(down::run(cx, args)).await,
         Command::Get(args) => Box::pin(get::run(cx, args)).await,
         Command::Describe(args) => Box::pin(get::describe(cx, args)).await,

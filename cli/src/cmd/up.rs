@@ -132,7 +132,7 @@ fn wanted<'a>(cx: &Cx, args: &'a UpArgs, release: &Release) -> Result<Wanted<'a>
 }
 
 /// The user's name as far as it fits an identity.
-fn operator_name() -> ObjectName {
+pub(crate) fn operator_name() -> ObjectName {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default().to_lowercase();
     let legal: String =
         user.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').take(63).collect();

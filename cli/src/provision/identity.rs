@@ -37,9 +37,14 @@ pub(crate) fn root(dir: &Path, mesh: &MeshName, now: Timestamp) -> Result<Issuer
     Ok(root)
 }
 
+/// Whether the operator's certificate is there and good for some hours.
+pub(crate) fn is_fresh(dir: &Path, who: &Principal, now: Timestamp) -> bool {
+    Identity::load(dir).is_ok_and(|it| it.me() == *who && it.not_after() > now.plus_ms(RENEW_LEFT_MS))
+}
+
 /// Makes the operator's key and certificate, or a new certificate when the old one ends soon; says whether it did.
 pub(crate) fn operator(dir: &Path, root: &Issuer, who: &Principal, now: Timestamp) -> Result<bool> {
-    if Identity::load(dir).is_ok_and(|it| it.me() == *who && it.not_after() > now.plus_ms(RENEW_LEFT_MS)) {
+    if is_fresh(dir, who, now) {
         return Ok(false);
     }
     let failed = failed("cannot make the operator's certificate");

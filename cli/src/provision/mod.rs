@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod local;
 pub(crate) mod mesh;
+pub(crate) mod objects;
 pub(crate) mod plan;
 pub(crate) mod ports;
 pub(crate) mod ready;

@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use mesh_core::{
-    id::{ObjectName, Principal},
-    kind::{
-        ACTIVE, ActivationSpec, BindingSpec, Brain, Builtin, Kind, MESH_POLICY, OperatorRole, PolicySpec, Role, Spec,
-        parse, write,
-    },
+    id::Principal,
+    kind::{Kind, MESH_POLICY, PolicySpec, Role, parse},
 };
 use mesh_proto::{
     client::channel,
@@ -20,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     mesh::LocalDir,
+    objects,
     plan::{NodePlan, Paths, Plan},
     supervisor,
 };
@@ -262,22 +260,9 @@ fn not_ready(answer: &v1::NodesResponse, names: &[&str]) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join(", "))
 }
 
-/// Nodes, the operator's role, the rules, and what decides where requests go.
 fn first_objects(plan: &Plan, require_signed: bool) -> Result<Vec<v1::Object>> {
-    fn object<S: Spec>(name: &str, spec: &S) -> v1::Object {
-        v1::Object { kind: S::KIND.to_string(), name: name.to_owned(), revision: 0, spec: write(spec) }
-    }
-    let mut objects = Vec::new();
-    for node in &plan.nodes {
-        objects.push(object(node.name.as_str(), &node.spec()?));
-    }
-    objects.push(object(plan.operator.as_str(), &BindingSpec { role: OperatorRole::Admin }));
-    objects.push(object(MESH_POLICY, &PolicySpec { require_signed, ..PolicySpec::default() }));
-    let brain = Brain::Builtin(Builtin::LeastQueue);
-    let by = Principal::operator(&plan.mesh, ObjectName::clone(&plan.operator));
-    objects
-        .push(object(ACTIVE, &ActivationSpec { seq: 1, active: brain.clone(), previous: brain, by, at: human::now() }));
-    Ok(objects)
+    let nodes: Vec<_> = plan.nodes.iter().map(|it| Ok((it.name.clone(), it.spec()?))).collect::<Result<_>>()?;
+    Ok(objects::first(&plan.mesh, &plan.operator, &nodes, require_signed))
 }
 
 /// Whether the rules of a mesh refuse unsigned builds; a mesh that cannot be asked does not say so.

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mesh_core::time::Timestamp;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use mesh_core::{id::Digest, time::Timestamp};
 use serde::Serialize;
 
 use crate::{
@@ -79,8 +80,8 @@ pub(crate) struct Facts {
     pub(crate) voter: Option<u64>,
     /// Whether a coordinator's log is there.
     pub(crate) has_raft: bool,
-    /// Whether it has a certificate of its own.
-    pub(crate) has_identity: bool,
+    /// The fingerprint of the root that its node trusts; with it, it has an identity.
+    pub(crate) root: Option<Digest>,
     /// The product's processes that run.
     pub(crate) runs: Vec<Process>,
     /// Who holds the lock of this host.
@@ -177,7 +178,7 @@ impl Facts {
             "config_node" => self.node = text(),
             "config_voter" => self.voter = value.parse().ok(),
             "raft" => self.has_raft |= value == "log",
-            "identity" => self.has_identity = true,
+            "root" => self.root = fingerprint(value),
             "lock" => self.lock = text(),
             _ => self.take_listed(name, value),
         }
@@ -245,7 +246,13 @@ impl Process {
 
 /// Without anything that a terminal would obey; a host's words are shown to people.
 fn clean(value: &str) -> String {
-    value.chars().filter(|it| !it.is_control()).take(1024).collect::<String>().trim().to_owned()
+    value.chars().filter(|it| !it.is_control()).take(4096).collect::<String>().trim().to_owned()
+}
+
+/// The fingerprint of a certificate, of its PEM without line ends.
+fn fingerprint(value: &str) -> Option<Digest> {
+    let body = value.split("-----").nth(2)?;
+    Some(mesh_proto::cert::sha256(&BASE64_STANDARD.decode(body.trim()).ok()?))
 }
 
 fn midpoint_s(asked: Timestamp, answered: Timestamp) -> i64 {
@@ -324,7 +331,7 @@ mod tests {
                 .expect("a whole answer");
             let told = (facts.mesh.as_deref(), facts.node.as_deref(), facts.voter, facts.release.as_deref());
             assert_eq!(told, (Some("lab"), Some("n-1"), None, Some("0.1.0-aabbccdd")), "{shell:?}");
-            assert!(facts.has_raft && !facts.has_identity && facts.arch.is_some(), "{shell:?}");
+            assert!(facts.has_raft && facts.root.is_none() && facts.arch.is_some(), "{shell:?}");
             assert!(facts.clock_ahead_s.is_some_and(|it| it.abs() <= 2), "{shell:?}: {facts:?}");
             assert!(facts.disk_opt.as_ref().and_then(|it| it.free_bytes).is_some(), "{shell:?}");
             let [found] = facts.listens.as_slice() else { panic!("{shell:?}: {:?}", facts.listens) };

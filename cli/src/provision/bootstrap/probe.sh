@@ -89,13 +89,13 @@ if [ -r "$root/etc/mesh/agentd.toml" ]; then
 fi
 [ -e "$root/var/lib/mesh/raft/meta.json" ] && say raft meta
 [ -e "$root/var/lib/mesh/raft/log.redb" ] && say raft log
-[ -e "$root/etc/mesh/pki/node/chain.pem" ] && say identity node
+[ -e "$root/etc/mesh/pki/node/chain.pem" ] && say root "$(sed '/END/q' "$root/etc/mesh/pki/node/roots.pem" 2>/dev/null | tr -d '\n')"
 for exe in /proc/[0-9]*/exe; do
   path=$(readlink "$exe" 2>/dev/null) || continue
   case $path in
     "$root"/opt/mesh/releases/*/bin/mesh-*) pid=${exe#/proc/}; say runs "${pid%/exe} $path";;
   esac
 done
-lock=$root/run/mesh/bootstrap.lock
+lock=$root/run/mesh-bootstrap.lock
 if [ -s "$lock" ] && has flock && ! flock -n "$lock" true 2>/dev/null; then first "$lock" lock; fi
 say end 1

@@ -1,0 +1,501 @@
+//! `mesh bootstrap HOSTS.yaml`: hosts become a mesh over SSH.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Cx;
+use crate::{
+    Exit, Failure, Result,
+    hosts::{self, HostEntry, HostKeyPolicy, Inventory},
+    items::SCHEMA,
+    output::Table,
+    provision::bootstrap::{
+        board::Style,
+        change::{Outcome, Stop, change_all, lock_all},
+        finish::{self, Verified},
+        journal::{self, HostState, Journal},
+        plan::{self, FleetPlan},
+        root::PassphraseFrom,
+        rules::Gravity,
+        run::{CONCURRENCY, Known, Orders, Run, asks_for_certificates},
+        select::select,
+    },
+};
+
+/// How long nodes may take to come into service, unless `--timeout` says otherwise.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Arguments of `mesh bootstrap`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mesh bootstrap hosts.yaml --dry-run\n  mesh bootstrap hosts.yaml\n  mesh bootstrap hosts.yaml --only-failed\n  mesh bootstrap --resume 20261121T133500-3fa2\n  mesh bootstrap --list\n\nA second run changes only what is not as hosts.yaml says; Ctrl-C once finishes what has begun, twice stops at once."
+)]
+pub(crate) struct BootstrapArgs {
+    /// The hosts and what they shall be
+    #[arg(value_name = "HOSTS.yaml", required_unless_present_any = ["resume", "list"])]
+    file: Option<PathBuf>,
+    /// Only says what would change; nothing is changed on any host
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: exits with 10 when something would change
+    #[arg(long, requires = "dry_run")]
+    detailed_exitcode: bool,
+    /// Keeps the plan of a dry run in a file
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    plan_out: Option<PathBuf>,
+    /// Carries out only this plan: refused when anything has changed since
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    plan: Option<PathBuf>,
+    /// Goes on with a run that was interrupted
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "only_failed", "list"])]
+    resume: Option<String>,
+    /// Only the hosts that did not come to their end in the last run
+    #[arg(long)]
+    only_failed: bool,
+    /// Only these hosts: NAME, NAME*, LABEL=VALUE, role=ROLE, with commas between them
+    #[arg(long, value_name = "HOSTS")]
+    limit: Option<String>,
+    /// Not these hosts
+    #[arg(long, value_name = "HOSTS")]
+    exclude: Option<String>,
+    /// Lists the runs of this machine
+    #[arg(long, conflicts_with_all = ["file", "dry_run", "plan"])]
+    list: bool,
+    #[command(flatten)]
+    how: HowArgs,
+    /// A bundle with a manifest and its signature; without it the daemons beside mesh are taken
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// Another playbook than the built-in one
+    #[arg(long, value_name = "FILE")]
+    playbook: Option<PathBuf>,
+    /// A file whose first line opens the root of the mesh
+    #[arg(long, value_name = "FILE", conflicts_with = "root_passphrase_command")]
+    root_passphrase_file: Option<PathBuf>,
+    /// A command that prints what opens the root of the mesh
+    #[arg(long, value_name = "COMMAND")]
+    root_passphrase_command: Option<String>,
+}
+
+/// How hosts are connected to; the same for every command over hosts.yaml.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HowArgs {
+    /// How many hosts are worked on at once
+    #[arg(long, value_name = "N", default_value_t = CONCURRENCY)]
+    pub(crate) concurrency: usize,
+    /// What happens when a host key is not known, in the place of the file's word
+    #[arg(long, value_name = "POLICY", value_parser = parse_policy)]
+    pub(crate) host_key_policy: Option<HostKeyPolicy>,
+    /// How progress is told, on stderr
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) progress: Style,
+}
+
+fn parse_policy(text: &str) -> std::result::Result<HostKeyPolicy, String> {
+    match text {
+        "ask" => Ok(HostKeyPolicy::Ask),
+        "accept-new" => Ok(HostKeyPolicy::AcceptNew),
+        "strict" => Ok(HostKeyPolicy::Strict),
+        "pinned" => Ok(HostKeyPolicy::Pinned),
+        _ => Err(format!("`{text}` is not one of ask, accept-new, strict, pinned")),
+    }
+}
+
+/// Reads a hosts.yaml, as it is or as it was for a run; all of its problems are one failure.
+pub(crate) fn load(path: &Path) -> Result<Inventory> {
+    hosts::load(path).map_err(|problems| hosts::refused(&path.display().to_string(), &problems))
+}
+
+/// The file, its text and, for a run that is gone on with, its journal.
+struct Source {
+    inventory: Inventory,
+    text: String,
+    journal: Option<(Journal, journal::Story)>,
+}
+
+fn source(cx: &Cx, args: &BootstrapArgs) -> Result<Source> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(Exit::Invalid, "cannot read the hosts").at(path.display().to_string()).why(error)
+        })
+    };
+    if let Some(id) = &args.resume {
+        let (journal, story) = Journal::resume(&cx.dirs, id)?;
+        let kept = journal::hosts_file(&cx.dirs, id);
+        let text = read(&kept)?;
+        // Where it was: what it names is found beside it. When it has changed since, the run's own copy counts.
+        let same = read(&story.head.file).is_ok_and(|it| it == text);
+        let inventory = load(if same { &story.head.file } else { &kept })?;
+        return Ok(Source { inventory, text, journal: Some((journal, story)) });
+    }
+    let file = args.file.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "name a hosts.yaml"))?;
+    let inventory = load(file)?;
+    Ok(Source { inventory, text: read(file).unwrap_or_default(), journal: None })
+}
+
+/// The hosts that are meant.
+fn chosen(cx: &Cx, args: &BootstrapArgs, source: &Source) -> Result<Vec<HostEntry>> {
+    let all = &source.inventory.hosts;
+    let mut chosen = select(all, args.limit.as_deref(), args.exclude.as_deref())?;
+    if args.only_failed {
+        let last = journal::last(&cx.dirs, &source.inventory.mesh).ok_or_else(|| {
+            Failure::new(Exit::Failed, format!("there was no run over mesh {}", source.inventory.mesh))
+                .next("mesh bootstrap --list")
+        })?;
+        chosen.retain(|it| last.hosts.get(it.name.as_str()) != Some(&HostState::Done));
+    }
+    Ok(chosen)
+}
+
+pub(crate) async fn run(cx: &Cx, args: BootstrapArgs) -> Result {
+    if args.list {
+        return list(cx);
+    }
+    let source = source(cx, &args)?;
+    let chosen = chosen(cx, &args, &source)?;
+    if chosen.is_empty() {
+        cx.out.say("no host of the last run failed: nothing to do");
+        return Ok(Exit::Done);
+    }
+    let orders = orders(cx, &args);
+    let run = Run::prepare(cx, &orders, &source.inventory, chosen)?;
+    let stop = Stop::listen()?;
+    let work = Box::pin(work(&run, &args, &source, &stop));
+    tokio::select! {
+        done = work => done,
+        () = stop.at_once() => Err(Failure::new(stop.exit(), "stopped at once: what was under way on hosts may be half done")
+            .next("the same command again: it looks at every host first")),
+    }
+}
+
+fn orders(cx: &Cx, args: &BootstrapArgs) -> Orders {
+    let passphrase = match (&args.root_passphrase_file, &args.root_passphrase_command) {
+        (Some(path), _) => PassphraseFrom::File(path.clone()),
+        (None, Some(command)) => PassphraseFrom::Command(command.clone()),
+        (None, None) if cx.can_ask() => PassphraseFrom::Terminal,
+        (None, None) => PassphraseFrom::Nowhere,
+    };
+    Orders {
+        concurrency: args.how.concurrency.clamp(1, 1024),
+        policy: args.how.host_key_policy,
+        playbook: args.playbook.clone(),
+        bundle: args.bundle.clone(),
+        passphrase,
+        progress: args.how.progress,
+        limit: cx.global.timeout.unwrap_or(LIMIT),
+        only_look: args.dry_run && args.plan_out.is_none(),
+    }
+}
+
+async fn work(run: &Run<'_>, args: &BootstrapArgs, source: &Source, stop: &Stop) -> Result {
+    let mut known = run.learn().await?;
+    let plan = run.plan(&mut known).await?;
+    for it in plan.findings.iter().filter(|it| it.gravity == Gravity::Warning) {
+        run.board.say(&format!("warning: {}: {} ({})", it.host, it.what, it.next));
+    }
+    if args.dry_run {
+        return dry_run(run, args, &known, &plan);
+    }
+    if let Some(kept) = &args.plan {
+        plan::compare(kept, &plan)?;
+    }
+    if plan.hosts.is_empty() {
+        return Err(nobody(run, &known));
+    }
+    if plan.is_done() {
+        finish::write_context(run, &known).await?;
+        let outcome =
+            Outcome { done: plan.hosts.iter().map(|it| (it.name.clone(), 0)).collect(), ..Outcome::default() };
+        let report = Report { run: None, outcome, verified: Verified::default(), notes: Vec::new() };
+        return report.end(run, &known, source);
+    }
+    question(run, &known, &plan)?;
+    if asks_for_certificates(&plan) {
+        run.open_root()?;
+    }
+    change(run, (known, plan), source, stop).await
+}
+
+/// Nothing can be done at all.
+fn nobody(run: &Run<'_>, known: &Known) -> Failure {
+    run.board.clear();
+    let codes: Vec<Exit> = known.failures.values().map(|it| it.exit).collect();
+    match known.failures.values().next() {
+        Some(only) if known.failures.len() == 1 => only.clone(),
+        _ => {
+            let lines: Vec<String> = known.failures.iter().map(|(name, it)| line(name, it)).collect();
+            let next = known.failures.values().find_map(|it| it.next.clone());
+            let failure =
+                Failure::new(Exit::of_many(&codes), "none of the hosts can be worked on").why(lines.join("\n"));
+            next.map_or(failure.clone(), |it| failure.next(it))
+        }
+    }
+}
+
+/// A failure in one line, after the name of its host.
+fn line(name: &str, failure: &Failure) -> String {
+    let why = failure.why.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+    format!("{name}: {}{why}", failure.what).replace('\n', "; ")
+}
+
+fn dry_run(run: &Run<'_>, args: &BootstrapArgs, known: &Known, plan: &FleetPlan) -> Result {
+    if plan.hosts.is_empty() {
+        return Err(nobody(run, known));
+    }
+    run.board.clear();
+    let out = &run.cx.out;
+    if let Some(path) = &args.plan_out {
+        mesh_proto::files::write_private(path, plan.document().to_string().as_bytes()).map_err(|error| {
+            Failure::new(Exit::Failed, "cannot keep the plan").at(path.display().to_string()).why(error)
+        })?;
+    }
+    if out.is_for_people() {
+        if plan.is_done() {
+            out.say(&format!("nothing to do: {} hosts are as {} says", plan.hosts.len(), run.inventory.file.display()));
+        } else {
+            out.table(&plan.details())?;
+            let changed = plan.hosts.iter().filter(|it| !it.plan.is_done()).count();
+            out.say(&format!("\n{changed} of {} hosts would change; plan {}", plan.hosts.len(), plan.digest().short()));
+        }
+    } else {
+        out.value(&plan.document())?;
+    }
+    for (name, failure) in &known.failures {
+        out.say(&format!("cannot: {}", line(name, failure)));
+    }
+    let mut codes: Vec<Exit> = known.failures.values().map(|it| it.exit).collect();
+    codes.extend(plan.hosts.iter().map(|_| Exit::Done));
+    match Exit::of_many(&codes) {
+        Exit::Done if args.detailed_exitcode && !plan.is_done() => Ok(Exit::Pending),
+        exit => Ok(exit),
+    }
+}
+
+/// Shows what will happen and to whom; a person may still say no.
+fn question(run: &Run<'_>, known: &Known, plan: &FleetPlan) -> Result<()> {
+    let cx = run.cx;
+    if cx.global.yes || !cx.can_ask() {
+        return Ok(());
+    }
+    run.board.clear();
+    crate::output::note(plan.summary().render(false, true, false).trim_end());
+    for (name, failure) in &known.failures {
+        crate::output::note(&format!("left alone: {}", line(name, failure)));
+    }
+    let changed = plan.hosts.iter().filter(|it| !it.plan.is_done()).count();
+    let serving = plan.hosts.iter().filter(|it| !it.plan.is_done() && it.in_service).count();
+    let blast = if serving > 0 {
+        format!("; {serving} of them serve now and are restarted a few at a time")
+    } else {
+        String::new()
+    };
+    let made = if plan.initialize { format!(" and mesh {} is made", plan.mesh) } else { String::new() };
+    let answer = cx.ask(&format!("{changed} hosts are changed{made}{blast}. Go on? [y/N]"))?;
+    if matches!(answer.as_str(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Declined, "declined: nothing was changed"))
+}
+
+async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &Source, stop: &Stop) -> Result {
+    let begun;
+    let journal = match &source.journal {
+        Some((journal, _)) => journal,
+        None => {
+            begun = Journal::begin(&run.cx.dirs, &run.inventory.mesh, &run.inventory.file, &source.text)?;
+            &begun
+        }
+    };
+    let names: Vec<String> = plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| it.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let locks = lock_all(run, &known, &names, journal.id()).await?;
+    // Between the look and the lock somebody else may have been here.
+    let again = run.plan(&mut known).await?;
+    if again.digest() != plan.digest() {
+        return Err(Failure::new(Exit::Refused, "the hosts have changed while this run was being planned")
+            .next("the same command again"));
+    }
+    journal.keep_plan(&plan.document())?;
+    run.office.write_into(Arc::new(journal.again()?));
+    for (name, failure) in &known.failures {
+        journal.host(name, HostState::Failed, Some(&line(name, failure)));
+    }
+    let ended = Box::pin(carry_out(run, &mut known, &plan, (journal, stop))).await;
+    drop(locks);
+    match ended {
+        Ok(report) => {
+            let exit = report.end(run, &known, source);
+            journal.end(exit.as_ref().map_or_else(|it| it.exit, |it| *it));
+            exit
+        }
+        Err(failure) => {
+            journal.end(failure.exit);
+            for (name, it) in &known.failures {
+                run.board.say(&line(name, it));
+            }
+            Err(failure.or_next(format!("mesh bootstrap --resume {}", journal.id())))
+        }
+    }
+}
+
+async fn carry_out(
+    run: &Run<'_>,
+    known: &mut Known,
+    plan: &FleetPlan,
+    (journal, stop): (&Journal, &Stop),
+) -> Result<Report> {
+    let mut outcome = change_all(run, known, plan, (journal, stop)).await?;
+    if stop.is_asked() {
+        return Err(stop.failure(journal.id()));
+    }
+    if outcome.done.is_empty() {
+        return Err(nobody(run, known));
+    }
+    finish::form(run, known, &outcome, journal).await?;
+    if stop.is_asked() {
+        return Err(stop.failure(journal.id()));
+    }
+    let verified = finish::verify(run, known, &mut outcome, journal).await?;
+    let notes = finish::write_context(run, known).await?;
+    Ok(Report { run: Some(journal.id().to_owned()), outcome, verified, notes })
+}
+
+/// What is said at the end.
+struct Report {
+    run: Option<String>,
+    outcome: Outcome,
+    verified: Verified,
+    notes: Vec<String>,
+}
+
+impl Report {
+    fn end(&self, run: &Run<'_>, known: &Known, source: &Source) -> Result {
+        run.board.clear();
+        let exit = self.exit(known);
+        if run.cx.out.is_for_people() {
+            self.print(run, known, exit)?;
+        } else {
+            run.cx.out.value(&self.document(run, known, exit))?;
+        }
+        if exit == Exit::Done {
+            return Ok(exit);
+        }
+        for (name, failure) in &known.failures {
+            run.cx.out.say(&failure.to_string().replacen("error: ", &format!("error: {name}: "), 1));
+        }
+        let file = source.inventory.file.display();
+        run.cx.out.say(&format!("next: mesh bootstrap {file} --only-failed"));
+        Ok(exit)
+    }
+
+    fn exit(&self, known: &Known) -> Exit {
+        let mut codes: Vec<Exit> = known.failures.values().map(|it| it.exit).collect();
+        codes.extend(self.outcome.left.iter().map(|_| Exit::Failed));
+        codes.extend(self.verified.unreached.iter().map(|_| Exit::Failed));
+        codes.extend(self.outcome.done.iter().map(|_| Exit::Done));
+        Exit::of_many(&codes)
+    }
+
+    fn rows(&self, known: &Known) -> Vec<(String, &'static str, usize, String)> {
+        let done = self.outcome.done.iter().map(|(name, changes)| {
+            (name.clone(), if *changes == 0 { "unchanged" } else { "changed" }, *changes, String::new())
+        });
+        let failed = known.failures.iter().map(|(name, it)| {
+            let why = it.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            (name.clone(), "failed", 0, format!("{}{why}", it.what).replace('\n', "; "))
+        });
+        let left =
+            self.outcome.left.iter().map(|name| {
+                (name.clone(), "left alone", 0, "too many others failed, or the run was stopped".to_owned())
+            });
+        let mut rows: Vec<_> = done.chain(failed).chain(left).collect();
+        rows.sort();
+        rows
+    }
+
+    fn print(&self, run: &Run<'_>, known: &Known, exit: Exit) -> Result<()> {
+        let out = &run.cx.out;
+        let is_idle = exit == Exit::Done && self.outcome.done.values().all(|it| *it == 0);
+        if is_idle && self.run.is_none() {
+            out.say(&format!(
+                "nothing to do: {} hosts are as {} says",
+                self.outcome.done.len(),
+                run.inventory.file.display()
+            ));
+        } else {
+            let mut table = Table::new(&["HOST", "RESULT", "CHANGES", "NOTE"]);
+            for (name, result, changes, note) in self.rows(known) {
+                table.row(vec![name, result.to_owned(), changes.to_string(), note]);
+            }
+            out.table(&table)?;
+        }
+        for it in &self.verified.unreached {
+            out.say(&format!("error: router {} cannot reach {} of {}: {}", it.router, it.url, it.node, it.why));
+        }
+        for it in &self.verified.warnings {
+            out.say(&format!("warning: {it}"));
+        }
+        self.notes.iter().for_each(|it| out.say(it));
+        if exit == Exit::Done {
+            out.say(&format!("mesh {} is in service; next: mesh get nodes, mesh top", run.inventory.mesh));
+        }
+        Ok(())
+    }
+
+    fn document(&self, run: &Run<'_>, known: &Known, exit: Exit) -> Value {
+        let hosts: Vec<Value> = self
+            .rows(known)
+            .into_iter()
+            .map(|(name, result, changes, note)| json!({ "name": name, "result": result, "changes": changes, "note": note }))
+            .collect();
+        let unreached: Vec<Value> = self
+            .verified
+            .unreached
+            .iter()
+            .map(|it| json!({ "router": it.router, "node": it.node, "engine": it.url, "why": it.why }))
+            .collect();
+        json!({
+            "schema": SCHEMA,
+            "kind": "bootstrap",
+            "run": self.run,
+            "mesh": run.inventory.mesh,
+            "release": run.release.name(),
+            "exit": exit.code(),
+            "hosts": hosts,
+            "unreached": unreached,
+            "warnings": self.verified.warnings,
+        })
+    }
+}
+
+fn list(cx: &Cx) -> Result {
+    let runs = journal::list(&cx.dirs);
+    if !cx.out.is_for_people() {
+        let items: Vec<Value> =
+            runs.iter().map(|it| json!({ "head": it.head, "hosts": it.hosts, "exit": it.exit })).collect();
+        cx.out.value(&json!({ "schema": SCHEMA, "items": items }))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["RUN", "MESH", "BY", "HOSTS", "DONE", "EXIT", "FILE"]);
+    for it in &runs {
+        let done = it.hosts.values().filter(|state| **state == HostState::Done).count();
+        let exit = it.exit.map_or("unfinished".to_owned(), |it| it.to_string());
+        table.row(vec![
+            it.head.id.clone(),
+            it.head.mesh.to_string(),
+            it.head.by.clone(),
+            it.hosts.len().to_string(),
+            done.to_string(),
+            exit,
+            it.head.file.display().to_string(),
+        ]);
+    }
+    cx.out.table(&table)?;
+    Ok(Exit::Done)
+}

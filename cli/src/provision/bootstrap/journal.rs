@@ -1,0 +1,255 @@
+//! What a run has done, line after line on disk: it can be read, listed and gone on with after any end.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use mesh_core::{id::MeshName, time::Timestamp};
+use mesh_proto::files::{create_private_dir, write_private};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{Exit, Failure, Result, context::Dirs, human};
+
+/// The longest journal that is read, in bytes.
+const JOURNAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How far a host came in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HostState {
+    /// It was to be changed; nothing was heard of its end.
+    Begun,
+    /// All its steps are done.
+    Done,
+    /// It failed.
+    Failed,
+}
+
+/// What a run was asked to do, so that it can be gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// The run.
+    pub(crate) id: String,
+    /// The mesh.
+    pub(crate) mesh: MeshName,
+    /// The file as it was named.
+    pub(crate) file: PathBuf,
+    /// When it began.
+    pub(crate) at: Timestamp,
+    /// Who ran it.
+    pub(crate) by: String,
+}
+
+/// What the lines of a run come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Story {
+    /// What was asked.
+    pub(crate) head: Head,
+    /// How far each host came.
+    pub(crate) hosts: BTreeMap<String, HostState>,
+    /// The code it ended with; none when it did not come to an end.
+    pub(crate) exit: Option<u64>,
+}
+
+/// The journal of the run that goes on.
+pub(crate) struct Journal {
+    head: Head,
+    dir: PathBuf,
+    file: Mutex<File>,
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let place = path.display().to_string();
+    move |error| Failure::new(Exit::Failed, "cannot keep the journal of the run").at(place).why(error)
+}
+
+fn runs(dirs: &Dirs) -> PathBuf {
+    dirs.state.join("runs")
+}
+
+impl Journal {
+    /// Begins a run: its id sorts by time.
+    pub(crate) fn begin(dirs: &Dirs, mesh: &MeshName, file: &Path, text: &str) -> Result<Self> {
+        let at = human::now();
+        let id = format!("{}-{:04x}", stamp(at), rand::random::<u16>());
+        let dir = runs(dirs).join(&id);
+        create_private_dir(&dir).map_err(failed(&dir))?;
+        // Names relative to the file stay meaningful when the copy is gone on with.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let by = whoami();
+        let head = Head { id, mesh: mesh.clone(), file, at, by };
+        write_private(&dir.join("hosts.yaml"), text.as_bytes()).map_err(failed(&dir))?;
+        let journal = Self::open(dir, head)?;
+        journal.note("begun", None, json!({ "head": journal.head }));
+        Ok(journal)
+    }
+
+    /// Goes on with a run that did not come to its end.
+    pub(crate) fn resume(dirs: &Dirs, id: &str) -> Result<(Self, Story)> {
+        let story = read(dirs, id)?;
+        let journal = Self::open(runs(dirs).join(id), story.head.clone())?;
+        // What a killed run left of a line must not spoil the next one; an empty line says nothing.
+        if let Ok(mut file) = journal.file.lock() {
+            let _ = file.write_all(b"\n");
+        }
+        journal.note("resumed", None, json!({ "by": whoami() }));
+        Ok((journal, story))
+    }
+
+    fn open(dir: PathBuf, head: Head) -> Result<Self> {
+        let path = dir.join("journal.ndjson");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed(&path))?;
+        Ok(Self { head, dir, file: Mutex::new(file) })
+    }
+
+    /// A second hand for the same journal.
+    pub(crate) fn again(&self) -> Result<Self> {
+        Self::open(self.dir.clone(), self.head.clone())
+    }
+
+    /// The run.
+    pub(crate) fn id(&self) -> &str {
+        &self.head.id
+    }
+
+    /// Keeps the plan beside the journal.
+    pub(crate) fn keep_plan(&self, plan: &Value) -> Result<()> {
+        let path = self.dir.join("plan.json");
+        write_private(&path, plan.to_string().as_bytes()).map_err(failed(&path))
+    }
+
+    /// Notes that something happened. One write a line: a run that is killed leaves whole lines, and at most one piece.
+    pub(crate) fn note(&self, what: &str, host: Option<&str>, more: Value) {
+        let mut line = Map::new();
+        line.insert("at".to_owned(), json!(human::now().to_string()));
+        line.insert("what".to_owned(), json!(what));
+        if let Some(host) = host {
+            line.insert("host".to_owned(), json!(host));
+        }
+        if let Value::Object(more) = more {
+            line.extend(more);
+        }
+        let text = format!("{}\n", Value::Object(line));
+        // A full disk of this machine must not stop work on hosts half-way; the next run looks at the hosts themselves.
+        if let Ok(mut file) = self.file.lock() {
+            let _ = file.write_all(text.as_bytes());
+        }
+    }
+
+    /// Notes how far a host came.
+    pub(crate) fn host(&self, host: &str, state: HostState, why: Option<&str>) {
+        self.note("host", Some(host), json!({ "state": state, "why": why }));
+    }
+
+    /// Notes the end.
+    pub(crate) fn end(&self, exit: Exit) {
+        self.note("ended", None, json!({ "exit": exit.code() }));
+    }
+}
+
+/// The file that a run was made from.
+pub(crate) fn hosts_file(dirs: &Dirs, id: &str) -> PathBuf {
+    runs(dirs).join(id).join("hosts.yaml")
+}
+
+/// Reads one run.
+pub(crate) fn read(dirs: &Dirs, id: &str) -> Result<Story> {
+    let none = || Failure::new(Exit::Failed, format!("no run `{id}`")).next("mesh bootstrap --list");
+    if id.is_empty() || !id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') {
+        return Err(none());
+    }
+    let path = runs(dirs).join(id).join("journal.ndjson");
+    let size = fs::metadata(&path).map_err(|_| none())?.len();
+    if size > JOURNAL_BYTES_MAX {
+        return Err(failed(&path)(io::Error::other(format!("{size} bytes are more than a run can have"))));
+    }
+    let text = fs::read_to_string(&path).map_err(failed(&path))?;
+    story(&text).ok_or_else(|| failed(&path)(io::Error::other("its first line does not say what was asked")))
+}
+
+/// Every run there is, the newest first.
+pub(crate) fn list(dirs: &Dirs) -> Vec<Story> {
+    let entries = fs::read_dir(runs(dirs)).into_iter().flatten().flatten();
+    let mut ids: Vec<String> = entries.filter_map(|it| it.file_name().into_string().ok()).collect();
+    ids.sort_by(|a, b| b.cmp(a));
+    ids.iter().filter_map(|id| read(dirs, id).ok()).collect()
+}
+
+/// The newest run over a file's mesh.
+pub(crate) fn last(dirs: &Dirs, mesh: &MeshName) -> Option<Story> {
+    list(dirs).into_iter().find(|it| it.head.mesh == *mesh)
+}
+
+/// What lines come to; a piece of a line at the end is of no account.
+fn story(text: &str) -> Option<Story> {
+    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let head = serde_json::from_value(lines.next()?.get("head")?.clone()).ok()?;
+    let mut story = Story { head, hosts: BTreeMap::new(), exit: None };
+    for line in lines {
+        match line["what"].as_str() {
+            Some("host") => {
+                let state = serde_json::from_value(line["state"].clone()).ok();
+                if let (Some(host), Some(state)) = (line["host"].as_str(), state) {
+                    story.hosts.insert(host.to_owned(), state);
+                }
+            }
+            Some("ended") => story.exit = line["exit"].as_u64(),
+            Some("resumed") => story.exit = None,
+            _ => {}
+        }
+    }
+    Some(story)
+}
+
+/// `20261121T133500`, of an RFC 3339 time.
+fn stamp(at: Timestamp) -> String {
+    at.to_string().chars().take(19).filter(|it| it.is_ascii_digit() || *it == 'T').collect()
+}
+
+/// Who runs this, and where: `ada@desk`.
+pub(crate) fn whoami() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{user}@{host}").chars().filter(|it| !it.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_killed_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = Dirs { state: dir.path().join("state"), config: dir.path().join("config") };
+        let mesh = MeshName::new("lab").unwrap();
+        let journal = Journal::begin(&dirs, &mesh, Path::new("hosts.yaml"), "version: 1\n").unwrap();
+        let id = journal.id().to_owned();
+        journal.host("h1", HostState::Begun, None);
+        journal.host("h1", HostState::Done, None);
+        journal.host("h2", HostState::Begun, None);
+        drop(journal);
+        let path = runs(&dirs).join(&id).join("journal.ndjson");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"what\":\"host\",\"ho");
+        fs::write(&path, &text).unwrap();
+        let found = read(&dirs, &id).unwrap();
+        assert_eq!(found.hosts, [("h1".to_owned(), HostState::Done), ("h2".to_owned(), HostState::Begun)].into());
+        assert_eq!((found.exit, found.head.mesh.as_str()), (None, "lab"));
+        assert_eq!(fs::read_to_string(hosts_file(&dirs, &id)).unwrap(), "version: 1\n");
+        let (journal, _) = Journal::resume(&dirs, &id).unwrap();
+        journal.host("h2", HostState::Failed, Some("disk full"));
+        journal.end(Exit::Partly);
+        let again = last(&dirs, &mesh).unwrap();
+        assert_eq!((again.hosts["h2"], again.exit), (HostState::Failed, Some(4)));
+        assert!(last(&dirs, &MeshName::new("other").unwrap()).is_none());
+        for wrong in ["", "../x", "nothing"] {
+            assert_eq!(read(&dirs, wrong).unwrap_err().what, format!("no run `{wrong}`"));
+        }
+    }
+}
