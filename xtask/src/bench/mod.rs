@@ -4,6 +4,7 @@
 //! and what limits it, and keeps its raw lines under the target directory in `bench/`.
 
 mod agent;
+mod bootstrap;
 mod daemons;
 mod decision;
 mod peers;
@@ -17,7 +18,7 @@ use anyhow::Result;
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Parts to measure: all but `daemons` and `agent`, which need a running mesh, when none is named
+    /// Parts to measure; when none is named: router, decision, raft and top
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Rounds of the router's comparison; peers take turns in each
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Profile whose build `top` measures; numbers to publish are of release
     #[arg(long, default_value = "release")]
     profile: String,
+    /// Hosts of the bootstrap's comparison
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
+    hosts: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,6 +45,8 @@ enum Part {
     Raft,
     /// Frames of `mesh top` over ten thousand nodes beside the library's table, and its memory and CPU when idle
     Top,
+    /// Wall and controller CPU of `mesh bootstrap` beside plain ssh, ssh with scp, and Ansible, on the test bed (root)
+    Bootstrap,
     /// Memory and CPU of every mesh daemon that runs on this machine now
     Daemons,
     /// Memory and CPU of agents beside node_exporter, both scraped once a second
@@ -57,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Part::Decision => decision::run()?,
             Part::Raft => raft::run(args.seconds)?,
             Part::Top => top::run(&args.profile, args.seconds)?,
+            Part::Bootstrap => bootstrap::run(args.rounds, args.hosts)?,
             Part::Daemons => daemons::run(args.seconds)?,
             Part::Agent => agent::run(args.seconds)?,
         }

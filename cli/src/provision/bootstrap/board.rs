@@ -30,6 +30,9 @@ pub(crate) enum Style {
 /// Lines that other things need of a terminal.
 const LINES_KEPT: usize = 4;
 
+/// How often a line shows that something goes on.
+const TICK: Duration = Duration::from_millis(120);
+
 /// Tells what goes on.
 pub(crate) struct Board {
     kind: Kind,
@@ -102,6 +105,7 @@ impl Board {
             Kind::Moving(_) => {
                 if let Some(it) = self.moving() {
                     it.total.set_message(text.to_owned());
+                    it.total.enable_steady_tick(TICK);
                 }
             }
         }
@@ -174,8 +178,10 @@ impl Board {
     pub(crate) fn clear(&self) {
         if let Some(mut it) = self.moving() {
             it.hosts.clear();
-            let _ = it.all.clear();
+            // A line that ticks on would be drawn over the question that follows.
+            it.total.disable_steady_tick();
             it.total.set_message("");
+            let _ = it.all.clear();
         }
     }
 }
@@ -187,7 +193,7 @@ impl Moving {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             total.set_style(style);
         }
-        total.enable_steady_tick(Duration::from_millis(120));
+        total.enable_steady_tick(TICK);
         let height = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(24, |it| usize::from(it.ws_row));
         Self { all, total, hosts: BTreeMap::new(), room: height.saturating_sub(LINES_KEPT).max(1), done: 0 }
     }
