@@ -15,7 +15,13 @@ use crate::{
 /// Draws a question in the middle; gives the place of the cursor while something is typed.
 pub(super) fn draw(question: &Question, model: &Model, canvas: &mut Canvas<'_>, screen: Rect) -> Option<(u16, u16)> {
     let blast = question.blast.as_ref().and_then(|it| it.as_ref().ok());
-    let lines = 8 + blast.map_or(1, |it| it.targets.len().min(4) + it.warnings.len().min(3) + 3);
+    let known = |it: &BlastRadius| {
+        let nodes = if it.nodes.is_empty() { 0 } else { 2 };
+        let single = usize::from(it.quorum.is_some()) + usize::from(it.refused.is_some());
+        nodes + it.targets.len().min(4) + it.warnings.len().min(3) + single
+    };
+    // The frame, what it means, an empty row, and three rows to answer in.
+    let lines = 7 + blast.map_or(1, known);
     let size = (screen.width.min(76), screen.height.min(crate::text::u16_of(lines)));
     let area =
         Rect::new(screen.x + (screen.width - size.0) / 2, screen.y + (screen.height - size.1) / 2, size.0, size.1);

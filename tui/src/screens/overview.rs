@@ -228,7 +228,7 @@ fn heat_map(model: &Model, canvas: &mut Canvas<'_>, area: Rect, now: Timestamp) 
     let title = if each == 1 {
         text!("Nodes: util, 1 cell = 1 node")
     } else {
-        text!("Nodes: util, 1 cell = {each} nodes, the busiest or worst")
+        text!("Nodes: util, 1 cell = {each} nodes, their mean, or what is wrong")
     };
     let inner = canvas.panel(area, title.as_str(), "zone/rack order");
     if inner.height < 2 {

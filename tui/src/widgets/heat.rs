@@ -96,31 +96,29 @@ pub(crate) fn legend(canvas: &mut Canvas<'_>, area: Rect, metric: Metric) {
     }
 }
 
-/// Nodes as cells, several to a cell when there are more than cells; a cell shows the busiest, or the worst state.
-pub(crate) fn nodes(canvas: &mut Canvas<'_>, area: Rect, model: &Model, now: mesh_core::time::Timestamp) -> usize {
+/// Nodes as cells, several to a cell when there are more than cells; a cell shows the mean, and what is wrong beats it.
+pub(crate) fn nodes(canvas: &mut Canvas<'_>, area: Rect, model: &Model, now: mesh_core::time::Timestamp) {
     let cells = usize::from(area.width) * usize::from(area.height);
     let all = model.fleet.order.len();
     if cells == 0 || all == 0 {
-        return 1;
+        return;
     }
     let each = all.div_ceil(cells);
     for (at, ids) in model.fleet.order.chunks(each).enumerate() {
-        let nodes = ids.iter().filter_map(|id| model.fleet.nodes.get(*id as usize));
-        let mut worst = Level::Ok;
-        let mut most = None;
-        for node in nodes {
+        let (mut worst, mut sum, mut known) = (Level::Ok, 0_u32, 0_u32);
+        for node in ids.iter().filter_map(|id| model.fleet.nodes.get(*id as usize)) {
             worst = worst.max(crate::model::totals::state(node, now).0);
-            most = most.max(node.util);
+            sum += node.util.map_or(0, u32::from);
+            known += u32::from(node.util.is_some());
         }
-        let cell = match (worst, most) {
-            (Level::Crit | Level::Warn, _) => Cell::Mark(worst),
-            (Level::Out | Level::Unknown, _) if each == 1 => Cell::Mark(worst),
-            (_, Some(value)) => Cell::Value(value),
-            (Level::Ok | Level::Draining, None) => Cell::Mark(worst),
-            (Level::Out | Level::Unknown, None) => Cell::Mark(worst),
+        let mean = sum.checked_div(known).and_then(|it| u8::try_from(it).ok());
+        let cell = match (worst, mean) {
+            (Level::Ok | Level::Draining, Some(value)) => Cell::Value(value),
+            // One silent node among many does not make their figures unknown.
+            (Level::Out | Level::Unknown, Some(value)) if each > 1 => Cell::Value(value),
+            _ => Cell::Mark(worst),
         };
         let (x, y) = (at % usize::from(area.width), at / usize::from(area.width));
         put(canvas, (area.x + crate::text::u16_of(x), area.y + crate::text::u16_of(y)), cell);
     }
-    each
 }
