@@ -45,6 +45,8 @@ complete -c mesh -n "__fish_mesh_needs_command" -s h -l help -d 'Print help (see
 complete -c mesh -n "__fish_mesh_needs_command" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "up" -d 'Starts a mesh on this machine, or one stopped node of it'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "down" -d 'Stops the mesh on this machine and removes it, or stops one node of it'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "bootstrap" -d 'Makes hosts into a mesh over SSH, as a hosts.yaml says; a second run changes only what differs'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "reset" -d 'Takes hosts out of their mesh and removes what was installed on them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "get" -d 'Lists objects of a kind with what is observed of them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "describe" -d 'Shows all that is known of one object'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "apply" -d 'Makes declared objects as a file says'
@@ -53,11 +55,14 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "delete" -d 'Deletes a dec
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "cordon" -d 'Sends nothing new to nodes'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "uncordon" -d 'Takes nodes back into service'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "drain" -d 'Takes nodes out of service without losing a request'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "doctor" -d 'Looks for what is wrong, and says why and what to type next; exit 1 when something is'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "events" -d 'Shows what happened'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "top" -d 'Shows the whole mesh live on one screen'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "strategy" -d 'Deploys the code that chooses where requests go'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "token" -d 'Makes, lists and revokes tokens with which hosts join'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "cert" -d 'Gives other people access to a mesh'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "cluster" -d 'Shows the coordinators: who leads, who votes, who is missing'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "playbook" -d 'Lists, shows, checks and runs playbooks'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "context" -d 'Lists the meshes this operator knows, and chooses one'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "init" -d 'Prints a hosts.yaml to begin with, or its schema'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "explain" -d 'Tells what a kind, a field, a key of hosts.yaml or an error code means'
@@ -109,6 +114,75 @@ complete -c mesh -n "__fish_mesh_using_subcommand down" -l no-input -d 'Never as
 complete -c mesh -n "__fish_mesh_using_subcommand down" -s y -l yes -d 'Answers yes to every question'
 complete -c mesh -n "__fish_mesh_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand down" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l plan-out -d 'Keeps the plan of a dry run in a file' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l plan -d 'Carries out only this plan: refused when anything has changed since' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l resume -d 'Goes on with a run that was interrupted' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l limit -d 'Only these hosts: NAME, NAME*, LABEL=VALUE, role=ROLE, with commas between them' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l exclude -d 'Not these hosts' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l concurrency -d 'How many hosts are worked on at once' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l host-key-policy -d 'What happens when a host key is not known, in the place of the file\'s word' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l progress -d 'How progress is told, on stderr' -r -f -a "auto\t'Moving lines on a terminal, plain lines elsewhere'
+plain\t'A line for each thing that happens'
+json\t'A JSON object for each thing that happens'
+none\t'Nothing'"
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l bundle -d 'A bundle with a manifest and its signature; without it the daemons beside mesh are taken' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l playbook -d 'Another playbook than the built-in one' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l root-passphrase-file -d 'A file whose first line opens the root of the mesh' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l root-passphrase-command -d 'A command that prints what opens the root of the mesh' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l dry-run -d 'Only says what would change; nothing is changed on any host'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l detailed-exitcode -d 'With --dry-run: exits with 10 when something would change'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l only-failed -d 'Only the hosts that did not come to their end in the last run'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l list -d 'Lists the runs of this machine'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s f -l file -d 'The file in which the hosts are' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l playbook -d 'Another playbook than the built-in one' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l concurrency -d 'How many hosts are worked on at once' -r
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l host-key-policy -d 'What happens when a host key is not known, in the place of the file\'s word' -r
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l progress -d 'How progress is told, on stderr' -r -f -a "auto\t'Moving lines on a terminal, plain lines elsewhere'
+plain\t'A line for each thing that happens'
+json\t'A JSON object for each thing that happens'
+none\t'Nothing'"
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l all -d 'Every host of the file: the mesh is no more'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l purge -d 'State and logs go too'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l force -d 'Also a coordinator, as long as the others keep a majority; also when the mesh cannot be asked'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l dry-run -d 'Only says what would be removed'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand get" -s l -l selector -d 'Only nodes whose labels fit, like gpu=h100,zone!=b' -r
 complete -c mesh -n "__fish_mesh_using_subcommand get" -l sort-by -d 'Sorts the table by the column of this title' -r
 complete -c mesh -n "__fish_mesh_using_subcommand get" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
@@ -327,6 +401,25 @@ complete -c mesh -n "__fish_mesh_using_subcommand drain; and __fish_seen_subcomm
 complete -c mesh -n "__fish_mesh_using_subcommand drain; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows nodes that are out of service and what blocks their drains'
 complete -c mesh -n "__fish_mesh_using_subcommand drain; and __fish_seen_subcommand_from help" -f -a "cancel" -d 'Ends drains: the nodes are in service again'
 complete -c mesh -n "__fish_mesh_using_subcommand drain; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand events" -l after -d 'Only events after this number' -r
 complete -c mesh -n "__fish_mesh_using_subcommand events" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
 complete -c mesh -n "__fish_mesh_using_subcommand events" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
@@ -574,6 +667,78 @@ complete -c mesh -n "__fish_mesh_using_subcommand token; and __fish_seen_subcomm
 complete -c mesh -n "__fish_mesh_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "ls" -d 'Lists tokens; their secrets are kept nowhere'
 complete -c mesh -n "__fish_mesh_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Makes a token worthless'
 complete -c mesh -n "__fish_mesh_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -f -a "issue" -d 'Gives a person access: a certificate, a role, and a file for `mesh context add`'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -f -a "request" -d 'Makes a key here and prints a request for its certificate, so that the key never travels'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and not __fish_seen_subcommand_from issue request help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l role -d 'What the person may do; a role held already is kept unless given' -r -f -a "viewer\t'Looks, and changes nothing'
+operator\t'The daily work: cordon, drain, apply, deploy'
+admin\t'Everything, people and tokens included'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l csr -d 'A request from `mesh cert request`, instead of a key made here' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l out -d 'Where the access is written, mode 0600; MESH.NAME.access unless given' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l root-passphrase-file -d 'A file whose first line opens the root of the mesh' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l root-passphrase-command -d 'A command that prints what opens the root of the mesh' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l reason -d 'Why, for the history' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l dry-run -d 'Only says what would be done'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from issue" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from request" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from help" -f -a "issue" -d 'Gives a person access: a certificate, a role, and a file for `mesh context add`'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from help" -f -a "request" -d 'Makes a key here and prints a request for its certificate, so that the key never travels'
+complete -c mesh -n "__fish_mesh_using_subcommand cert; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and not __fish_seen_subcommand_from status help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and not __fish_seen_subcommand_from status help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and not __fish_seen_subcommand_from status help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
@@ -616,28 +781,145 @@ complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subco
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows who leads, who votes and who is missing; exit 5 without quorum'
 complete -c mesh -n "__fish_mesh_using_subcommand cluster; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
 wide\t'The same with more columns'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
 yaml\t'One YAML document'
 name\t'Only names, as KIND/NAME'"
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -l timeout -d 'How long the command may take, like 30s or 5m' -r
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -l no-headers -d 'Leaves out the titles of tables'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s q -l quiet -d 'Says only results and errors'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -l no-input -d 'Never asks: what needs an answer fails with code 9'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s y -l yes -d 'Answers yes to every question'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -f -a "ls" -d 'Lists the contexts; the one in use has a star'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -f -a "use" -d 'Chooses the context that is used when none is named and no local mesh runs'
-complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "ls" -d 'Lists the playbooks that are part of mesh'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "show" -d 'Shows the steps of a playbook, or its text with -o yaml'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "lint" -d 'Checks playbooks: unknown modules, keys, handlers and variables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "run" -d 'Makes the steps of a playbook true on hosts'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and not __fish_seen_subcommand_from ls show lint run help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l local -d 'Runs on this machine, with everything below a directory (/ for the machine itself)' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l var -d 'Gives a variable a value: JSON, or else a text' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l secret -d 'Gives a secret the content of a file' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l tags -d 'Runs only steps with one of these tags' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l start-at -d 'Begins at this step' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l bundle -d 'Takes the binaries from this bundle instead of those beside mesh' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l progress -d 'How progress is told on stderr' -r -f -a "plain\t'Lines for people, unless nothing may be said'
+json\t'One JSON object a line'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l check -l dry-run -d 'Only looks, and says what would change'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l diff -d 'Shows the lines of texts that change'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l detailed-exitcode -d 'Ends with code 10 when --check finds something to change'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "ls" -d 'Lists the playbooks that are part of mesh'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "show" -d 'Shows the steps of a playbook, or its text with -o yaml'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "lint" -d 'Checks playbooks: unknown modules, keys, handlers and variables'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "run" -d 'Makes the steps of a playbook true on hosts'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -f -a "ls" -d 'Lists the contexts; the one in use has a star'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -f -a "use" -d 'Chooses the context that is used when none is named and no local mesh runs'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -f -a "add" -d 'Takes in the file with which `mesh cert issue` gives access to a mesh'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and not __fish_seen_subcommand_from ls use add help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from ls" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from ls" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from ls" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
@@ -676,8 +958,29 @@ complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subco
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from use" -s y -l yes -d 'Answers yes to every question'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from use" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from use" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -l name -d 'What to call the mesh here; its own name unless given' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'
+wide\t'The same with more columns'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'One YAML document'
+name\t'Only names, as KIND/NAME'"
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -l color -d 'When output is coloured' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -l no-headers -d 'Leaves out the titles of tables'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Says only results and errors'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -l no-input -d 'Never asks: what needs an answer fails with code 9'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answers yes to every question'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "ls" -d 'Lists the contexts; the one in use has a star'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "use" -d 'Chooses the context that is used when none is named and no local mesh runs'
+complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "add" -d 'Takes in the file with which `mesh cert issue` gives access to a mesh'
 complete -c mesh -n "__fish_mesh_using_subcommand context; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh -n "__fish_mesh_using_subcommand init" -l mesh -d 'The name of the mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand init" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
@@ -777,28 +1080,33 @@ complete -c mesh -n "__fish_mesh_using_subcommand version" -l no-input -d 'Never
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s y -l yes -d 'Answers yes to every question'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "up" -d 'Starts a mesh on this machine, or one stopped node of it'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "down" -d 'Stops the mesh on this machine and removes it, or stops one node of it'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "get" -d 'Lists objects of a kind with what is observed of them'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "describe" -d 'Shows all that is known of one object'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "apply" -d 'Makes declared objects as a file says'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "diff" -d 'Shows what `apply` would change'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "delete" -d 'Deletes a declared object'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "cordon" -d 'Sends nothing new to nodes'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "uncordon" -d 'Takes nodes back into service'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "drain" -d 'Takes nodes out of service without losing a request'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "events" -d 'Shows what happened'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "top" -d 'Shows the whole mesh live on one screen'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "strategy" -d 'Deploys the code that chooses where requests go'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "token" -d 'Makes, lists and revokes tokens with which hosts join'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "cluster" -d 'Shows the coordinators: who leads, who votes, who is missing'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "context" -d 'Lists the meshes this operator knows, and chooses one'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "init" -d 'Prints a hosts.yaml to begin with, or its schema'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "explain" -d 'Tells what a kind, a field, a key of hosts.yaml or an error code means'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "completion" -d 'Prints the completion script of a shell'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "man" -d 'Prints the manual, or writes one page a command'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "version" -d 'Prints the version'
-complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down get describe apply diff delete cordon uncordon drain events top strategy token cluster context init explain completion man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "up" -d 'Starts a mesh on this machine, or one stopped node of it'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "down" -d 'Stops the mesh on this machine and removes it, or stops one node of it'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "bootstrap" -d 'Makes hosts into a mesh over SSH, as a hosts.yaml says; a second run changes only what differs'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "reset" -d 'Takes hosts out of their mesh and removes what was installed on them'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "get" -d 'Lists objects of a kind with what is observed of them'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "describe" -d 'Shows all that is known of one object'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "apply" -d 'Makes declared objects as a file says'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "diff" -d 'Shows what `apply` would change'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "delete" -d 'Deletes a declared object'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "cordon" -d 'Sends nothing new to nodes'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "uncordon" -d 'Takes nodes back into service'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "drain" -d 'Takes nodes out of service without losing a request'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "doctor" -d 'Looks for what is wrong, and says why and what to type next; exit 1 when something is'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "events" -d 'Shows what happened'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "top" -d 'Shows the whole mesh live on one screen'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "strategy" -d 'Deploys the code that chooses where requests go'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "token" -d 'Makes, lists and revokes tokens with which hosts join'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "cert" -d 'Gives other people access to a mesh'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "cluster" -d 'Shows the coordinators: who leads, who votes, who is missing'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "playbook" -d 'Lists, shows, checks and runs playbooks'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "context" -d 'Lists the meshes this operator knows, and chooses one'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "init" -d 'Prints a hosts.yaml to begin with, or its schema'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "explain" -d 'Tells what a kind, a field, a key of hosts.yaml or an error code means'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "completion" -d 'Prints the completion script of a shell'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "man" -d 'Prints the manual, or writes one page a command'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "version" -d 'Prints the version'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and not __fish_seen_subcommand_from up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from drain" -f -a "status" -d 'Shows nodes that are out of service and what blocks their drains'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from drain" -f -a "cancel" -d 'Ends drains: the nodes are in service again'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from strategy" -f -a "deploy" -d 'Checks a .wasm, sends it to the mesh and has every router decide with it'
@@ -808,6 +1116,13 @@ complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcomma
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "create" -d 'Makes a token and prints it: the only time it can be read'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "ls" -d 'Lists tokens; their secrets are kept nowhere'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Makes a token worthless'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from cert" -f -a "issue" -d 'Gives a person access: a certificate, a role, and a file for `mesh context add`'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from cert" -f -a "request" -d 'Makes a key here and prints a request for its certificate, so that the key never travels'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from cluster" -f -a "status" -d 'Shows who leads, who votes and who is missing; exit 5 without quorum'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "ls" -d 'Lists the playbooks that are part of mesh'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "show" -d 'Shows the steps of a playbook, or its text with -o yaml'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "lint" -d 'Checks playbooks: unknown modules, keys, handlers and variables'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from playbook" -f -a "run" -d 'Makes the steps of a playbook true on hosts'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "ls" -d 'Lists the contexts; the one in use has a star'
 complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "use" -d 'Chooses the context that is used when none is named and no local mesh runs'
+complete -c mesh -n "__fish_mesh_using_subcommand help; and __fish_seen_subcommand_from context" -f -a "add" -d 'Takes in the file with which `mesh cert issue` gives access to a mesh'

@@ -16,13 +16,25 @@ fn step(mesh: &Mesh) -> String {
     mesh.node("node-6")["spec"]["labels"]["step"].as_str().unwrap_or_default().to_owned()
 }
 
+/// What is wrong is found, with the command that mends it.
+fn diagnosed(mesh: &Mesh, parts: &[&str]) {
+    let ran = mesh.run(&["doctor"]).exits(1);
+    for part in parts {
+        assert!(ran.stdout.contains(part), "no `{part}` in: {}", ran.stdout);
+    }
+    let json = mesh.run(&["doctor", "-o", "json"]).exits(1).json();
+    assert_eq!(json["findings"][0]["severity"], "error", "{json}");
+}
+
 #[test]
 fn coordinators_go_and_requests_do_not_notice() {
     let mesh = Mesh::start(&[]);
     let load = Load::start(mesh.router(), &mesh.model(), 20, 16);
     label(&mesh, "s1").ok();
+    mesh.run(&["doctor"]).ok();
 
     mesh.run(&["down", "node-2"]).ok();
+    diagnosed(&mesh, &["error: node/node-2: ", "next: mesh up node-2"]);
     label(&mesh, "s2").ok();
     assert_eq!(step(&mesh), "s2");
 
@@ -39,6 +51,7 @@ fn coordinators_go_and_requests_do_not_notice() {
     });
     let refused = label(&mesh, "refused").exits(5).says(&["node-2", "node-3"]);
     assert!(!refused.stderr.contains("unknown"), "{}", refused.stderr);
+    diagnosed(&mesh, &["error: mesh: no quorum", "1 of 3 voters", "node/node-3", "next: mesh up node-3"]);
 
     mesh.run(&["down", "node-1"]).ok();
     label(&mesh, "nobody").exits(5);

@@ -8,6 +8,7 @@ use crate::{
     cmd::{
         apply::{ApplyArgs, DeleteArgs, DiffArgs},
         bootstrap::BootstrapArgs,
+        cert::CertCommand,
         cluster::ClusterCommand,
         completion::CompletionArgs,
         context::ContextCommand,
@@ -128,6 +129,8 @@ pub(crate) enum Command {
     Uncordon(UncordonArgs),
     /// Takes nodes out of service without losing a request
     Drain(DrainArgs),
+    /// Looks for what is wrong, and says why and what to type next; exit 1 when something is
+    Doctor,
     /// Shows what happened
     Events(EventsArgs),
     /// Shows the whole mesh live on one screen
@@ -138,6 +141,9 @@ pub(crate) enum Command {
     /// Makes, lists and revokes tokens with which hosts join
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Gives other people access to a mesh
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Shows the coordinators: who leads, who votes, who is missing
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -215,7 +221,12 @@ mod tests {
         check("mesh playbook run bootstrap --local /tmp/x --check --diff --var mesh=lab", true);
         check("mesh playbook run bootstrap", false);
         check("mesh playbook lint", false);
+        check("mesh cert issue bob --role viewer", true);
+        check("mesh cert issue bob --role root", false);
+        check("mesh cert request bob", true);
+        check("mesh context add bob.access --name prod", true);
         check("mesh events -f", true);
+        check("mesh doctor -o json", true);
         check("mesh cluster status", true);
         check("mesh init ada@gpu-[1-3] --mesh lab", true);
         check("mesh init --schema gpu-1", false);

@@ -218,6 +218,18 @@ impl Session {
         first.ok_or_else(|| self.nobody(what, last))
     }
 
+    /// Asks every endpoint at once, and gives what each said.
+    pub(crate) async fn everybody<T>(
+        &self,
+        call: impl AsyncFn(Channel) -> std::result::Result<Response<T>, Status>,
+    ) -> Vec<(Endpoint, std::result::Result<T, Status>)> {
+        let asked = self.doors.iter().map(async |door| {
+            let answer = attempt(READ_ATTEMPT, call(door.channel.clone())).await;
+            (door.endpoint.clone(), answer)
+        });
+        futures_util::future::join_all(asked).await
+    }
+
     /// Opens a stream at the first endpoint that gives one.
     pub(crate) async fn stream<T>(
         &self,

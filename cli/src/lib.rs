@@ -1,11 +1,13 @@
 //! `mesh`: the argument tree, the commands, provisioning, output.
 
+mod access;
 mod args;
 mod assets;
 mod client;
 mod cmd;
 mod codes;
 mod context;
+mod doctor;
 mod exit;
 mod failure;
 mod host;

@@ -65,6 +65,13 @@ fn is_identity(status: &Status) -> bool {
     ConnectError::of(status).is_some_and(ConnectError::is_identity)
 }
 
+/// Whether it was refused because of who asks, or who answers.
+pub(crate) fn is_about_identity(status: &Status) -> bool {
+    is_identity(status)
+        || matches!(exit(status), Exit::Authentication)
+        || reason(status).as_deref() == Some(reason::DENIED)
+}
+
 /// Whether the call certainly never reached the other side.
 pub(crate) fn never_connected(status: &Status) -> bool {
     ConnectError::of(status).is_some()

@@ -75,12 +75,31 @@ pub(crate) struct BootstrapArgs {
     /// Another playbook than the built-in one
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// What opens the root of a mesh; the same for every command that signs with it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PassphraseArgs {
     /// A file whose first line opens the root of the mesh
     #[arg(long, value_name = "FILE", conflicts_with = "root_passphrase_command")]
     root_passphrase_file: Option<PathBuf>,
     /// A command that prints what opens the root of the mesh
     #[arg(long, value_name = "COMMAND")]
     root_passphrase_command: Option<String>,
+}
+
+impl PassphraseArgs {
+    /// Where the passphrase comes from.
+    pub(crate) fn from(&self, cx: &Cx) -> PassphraseFrom {
+        match (&self.root_passphrase_file, &self.root_passphrase_command) {
+            (Some(path), _) => PassphraseFrom::File(path.clone()),
+            (None, Some(command)) => PassphraseFrom::Command(command.clone()),
+            (None, None) if cx.can_ask() => PassphraseFrom::Terminal,
+            (None, None) => PassphraseFrom::Nowhere,
+        }
+    }
 }
 
 /// How hosts are connected to; the same for every command over hosts.yaml.
@@ -175,12 +194,7 @@ pub(crate) async fn run(cx: &Cx, args: BootstrapArgs) -> Result {
 }
 
 fn orders(cx: &Cx, args: &BootstrapArgs) -> Orders {
-    let passphrase = match (&args.root_passphrase_file, &args.root_passphrase_command) {
-        (Some(path), _) => PassphraseFrom::File(path.clone()),
-        (None, Some(command)) => PassphraseFrom::Command(command.clone()),
-        (None, None) if cx.can_ask() => PassphraseFrom::Terminal,
-        (None, None) => PassphraseFrom::Nowhere,
-    };
+    let passphrase = args.passphrase.from(cx);
     Orders {
         concurrency: args.how.concurrency.clamp(1, 1024),
         policy: args.how.host_key_policy,

@@ -1,4 +1,6 @@
-//! `mesh context ls|use`.
+//! `mesh context ls|use|add`.
+
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
@@ -6,6 +8,7 @@ use serde_json::json;
 use super::Cx;
 use crate::{
     Exit, Result,
+    access::{self, Access},
     context::LOCAL,
     items::SCHEMA,
     output::{Format, Table},
@@ -21,12 +24,22 @@ pub(crate) enum ContextCommand {
         /// Its name
         name: String,
     },
+    /// Takes in the file with which `mesh cert issue` gives access to a mesh
+    #[command(after_help = "Example: mesh context add prod-us.bob.access")]
+    Add {
+        /// The file
+        file: PathBuf,
+        /// What to call the mesh here; its own name unless given
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 pub(crate) fn run(cx: &Cx, command: ContextCommand) -> Result {
     match command {
         ContextCommand::Ls => ls(cx),
         ContextCommand::Use { name } => choose(cx, name),
+        ContextCommand::Add { file, name } => add(cx, &file, name.as_deref()),
     }
 }
 
@@ -68,6 +81,27 @@ fn choose(cx: &Cx, name: String) -> Result {
         cx.out.say(&format!(
             "while the local mesh is there it is found first: mesh --context {name} COMMAND, or mesh down"
         ));
+    }
+    Ok(Exit::Done)
+}
+
+fn add(cx: &Cx, file: &Path, name: Option<&str>) -> Result {
+    let access = Access::read(file)?;
+    let added = access::add(&cx.dirs, &access, name)?;
+    if cx.out.is_for_people() {
+        cx.out.say(&format!("context {} is {} of mesh {}", added.name, access.operator, access.mesh));
+        cx.out
+            .say(&format!("the certificate is good until {}, and renewed by every command before that", added.expires));
+        if access.key_pem.is_some() {
+            cx.out.say(&format!("{} holds a private key: remove it now", file.display()));
+        }
+        let how = if added.is_current { String::new() } else { format!("--context {} ", added.name) };
+        cx.out.say(&format!("  mesh {how}get nodes"));
+    } else {
+        cx.out.value(&json!({
+            "schema": SCHEMA, "name": added.name, "mesh": access.mesh, "operator": access.operator,
+            "expires": added.expires, "current": added.is_current,
+        }))?;
     }
     Ok(Exit::Done)
 }

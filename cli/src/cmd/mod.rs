@@ -2,11 +2,13 @@
 
 pub(crate) mod apply;
 pub(crate) mod bootstrap;
+pub(crate) mod cert;
 pub(crate) mod cluster;
 pub(crate) mod columns;
 pub(crate) mod completion;
 pub(crate) mod context;
 pub(crate) mod cordon;
+pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod drain;
 pub(crate) mod events;
@@ -112,10 +114,12 @@ async fn dispatch(cx: &Cx, command: Command) -> Result {
         Command::Cordon(args) => Box::pin(cordon::cordon(cx, args)).await,
         Command::Uncordon(args) => Box::pin(cordon::uncordon(cx, args)).await,
         Command::Drain(args) => Box::pin(drain::run(cx, args)).await,
+        Command::Doctor => Box::pin(doctor::run(cx)).await,
         Command::Events(args) => Box::pin(events::run(cx, args)).await,
         Command::Top(args) => Box::pin(top::run(cx, args)).await,
         Command::Strategy(command) => Box::pin(strategy::run(cx, command)).await,
         Command::Token(command) => Box::pin(token::run(cx, command)).await,
+        Command::Cert(command) => Box::pin(cert::run(cx, command)).await,
         Command::Cluster(command) => Box::pin(cluster::run(cx, command)).await,
         Command::Playbook(command) => Box::pin(playbook::run(cx, command)).await,
         Command::Context(command) => context::run(cx, command),

@@ -11,7 +11,7 @@ use mesh_tui::{ClusterView, EventRow, NodeRow, NodesPicture, Severity, VoterView
 use crate::cmd::{cluster, cordon, nodes};
 
 /// All nodes as one agent answered.
-pub(super) fn picture(answer: v1::NodesResponse, at: Timestamp) -> NodesPicture {
+pub(crate) fn picture(answer: v1::NodesResponse, at: Timestamp) -> NodesPicture {
     let freshness = answer.freshness.unwrap_or_default();
     NodesPicture {
         rows: answer.items.into_iter().filter_map(row).collect(),
@@ -39,7 +39,7 @@ pub(super) fn row(mut item: v1::NodeItem) -> Option<NodeRow> {
 }
 
 /// Who leads and who votes.
-pub(super) fn view(answer: &v1::ClusterResponse) -> ClusterView {
+pub(crate) fn view(answer: &v1::ClusterResponse) -> ClusterView {
     let voter = |it: &v1::Voter| VoterView {
         node: it.node.clone(),
         heard_ms: it.heard_ms,

@@ -2,7 +2,7 @@
 
 mod actions;
 mod blast;
-mod convert;
+pub(crate) mod convert;
 mod events;
 mod feed;
 mod mailbox;
