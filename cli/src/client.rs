@@ -173,19 +173,10 @@ impl Session {
         what: &str,
         call: impl AsyncFn(Channel) -> std::result::Result<Response<T>, Status>,
     ) -> Result<T> {
-        Ok(self.ask_whom(what, call).await?.1)
-    }
-
-    /// The same, and who answered.
-    pub(crate) async fn ask_whom<T>(
-        &self,
-        what: &str,
-        call: impl AsyncFn(Channel) -> std::result::Result<Response<T>, Status>,
-    ) -> Result<(NodeName, T)> {
         let mut last = None;
         for door in &self.doors {
             match attempt(READ_ATTEMPT, call(door.channel.clone())).await {
-                Ok(answer) => return Ok((door.endpoint.node.clone(), answer)),
+                Ok(answer) => return Ok(answer),
                 Err(status) if refusal::is_elsewhere(&status) => last = Some((door, status)),
                 Err(status) => return Err(refusal::failure(what, &door.place(), &status)),
             }

@@ -1,6 +1,6 @@
 //! Live data for the screen: nodes, cluster, events and the activation, each followed for ever over every failure.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::StreamExt;
@@ -8,18 +8,15 @@ use mesh_core::kind::{ACTIVE, ActivationSpec, Kind, parse};
 use mesh_proto::v1::{self, fleet_client::FleetClient, objects_client::ObjectsClient};
 use mesh_tui::FeedEvent;
 use tokio::time::{sleep, timeout};
-use tonic::Streaming;
+use tonic::{Streaming, transport::Channel};
 
 use super::{convert, events::Seen, mailbox::Mailbox};
-use crate::{
-    Failure, Result,
-    client::Session,
-    cmd::{cluster, nodes},
-    human, refusal, write,
-};
+use crate::{Failure, Result, client::Session, cmd::cluster, human, refusal, write};
 
 /// An agent tells of nodes at least once a second; one that is silent for this long is gone.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// An agent that has not heard the leader for this long is cut off from it.
+const LEADERLESS: Duration = Duration::from_secs(5);
 /// How often the cluster is asked for.
 const CLUSTER_EVERY: Duration = Duration::from_secs(1);
 /// The shortest and the longest wait between two attempts; each is lengthened by chance, so that screens do not come
@@ -42,7 +39,10 @@ pub(super) struct Feed<'a> {
 impl<'a> Feed<'a> {
     /// Asks for the first picture: a mesh that cannot be reached at all is an error before the screen is taken.
     pub(super) async fn begin(session: &'a Session) -> Result<Self> {
-        Ok(Self { session, first: nodes::fetch(session, &[]).await? })
+        // Without a quorum nothing is newest: what a coordinator knows is shown at once, and its age with it.
+        let call = async |channel| nodes_client(channel).nodes(nodes_request(v1::ReadMode::Any)).await;
+        let first = session.ask_until("cannot get nodes", call, |it| !is_leaderless(it)).await?;
+        Ok(Self { session, first })
     }
 
     /// Feeds for ever.
@@ -52,21 +52,36 @@ impl<'a> Feed<'a> {
             mailbox.put(FeedEvent::Up { endpoint: freshness.node.clone() });
         }
         mailbox.put(FeedEvent::Nodes(convert::picture(self.first, human::now())));
+        let quorum = Cell::new(false);
         tokio::join!(
-            Box::pin(follow_nodes(session, mailbox)),
-            Box::pin(follow_cluster(session, mailbox)),
+            Box::pin(follow_nodes(session, mailbox, &quorum)),
+            Box::pin(follow_cluster(session, mailbox, &quorum)),
             Box::pin(follow_events(session, mailbox)),
             Box::pin(follow_activation(session, mailbox)),
         );
     }
 }
 
+fn nodes_client(channel: Channel) -> FleetClient<Channel> {
+    FleetClient::new(channel).max_decoding_message_size(PICTURE_BYTES_MAX)
+}
+
+fn nodes_request(mode: v1::ReadMode) -> v1::NodesRequest {
+    v1::NodesRequest { names: Vec::new(), mode: mode.into() }
+}
+
+/// Whether whoever answered has lost sight of the leader.
+fn is_leaderless(answer: &v1::NodesResponse) -> bool {
+    let heard_ms = answer.freshness.as_ref().and_then(|it| it.leader_age_ms);
+    heard_ms.is_none_or(|ms| ms > human::ms(LEADERLESS))
+}
+
 /// Nodes: the stream that also tells whether the session is up.
-async fn follow_nodes(session: &Session, mailbox: &Mailbox) {
+async fn follow_nodes(session: &Session, mailbox: &Mailbox, quorum: &Cell<bool>) {
     let (mut waits, mut attempt) = (waits(), 0_u32);
     loop {
         let mut spoke = false;
-        let why = watch_nodes(session, mailbox, &mut spoke).await;
+        let why = watch_nodes(session, mailbox, (quorum, &mut spoke)).await;
         if spoke {
             (waits, attempt) = (self::waits(), 0);
         }
@@ -78,13 +93,11 @@ async fn follow_nodes(session: &Session, mailbox: &Mailbox) {
 }
 
 /// Watches through one agent to the end of its stream, and says why it ended.
-async fn watch_nodes(session: &Session, mailbox: &Mailbox, spoke: &mut bool) -> String {
-    let opened = session
-        .stream("cannot watch nodes", async |channel| {
-            let request = v1::NodesRequest { names: Vec::new(), mode: v1::ReadMode::Any.into() };
-            FleetClient::new(channel).max_decoding_message_size(PICTURE_BYTES_MAX).watch_nodes(request).await
-        })
-        .await;
+async fn watch_nodes(session: &Session, mailbox: &Mailbox, (quorum, spoke): (&Cell<bool>, &mut bool)) -> String {
+    // While somebody has a quorum, an agent that is cut off from it must not be the one that tells.
+    let mode = if quorum.get() { v1::ReadMode::Latest } else { v1::ReadMode::Any };
+    let call = async |channel| nodes_client(channel).watch_nodes(nodes_request(mode)).await;
+    let opened = session.stream("cannot watch nodes", call).await;
     let mut stream = match opened {
         Ok(stream) => stream,
         Err(failure) => return why(&failure),
@@ -101,7 +114,11 @@ async fn watch_nodes(session: &Session, mailbox: &Mailbox, spoke: &mut bool) -> 
             let endpoint = answer.freshness.as_ref().map_or(String::new(), |it| it.node.clone());
             mailbox.put(FeedEvent::Up { endpoint });
         }
+        let is_cut_off = is_leaderless(&answer) && quorum.get();
         mailbox.put(FeedEvent::Nodes(convert::picture(answer, human::now())));
+        if is_cut_off {
+            return "the agent does not hear the leader, and others do".to_owned();
+        }
     }
 }
 
@@ -110,10 +127,12 @@ fn why(failure: &Failure) -> String {
     failure.why.clone().unwrap_or_else(|| failure.what.clone())
 }
 
-async fn follow_cluster(session: &Session, mailbox: &Mailbox) {
+async fn follow_cluster(session: &Session, mailbox: &Mailbox, quorum: &Cell<bool>) {
     loop {
         // Whether anybody answers is told by the stream of nodes; the last answer stays on the screen until then.
-        if let Ok(answer) = cluster::fetch(session).await {
+        let answer = cluster::fetch(session).await;
+        quorum.set(answer.as_ref().is_ok_and(|it| it.quorum));
+        if let Ok(answer) = answer {
             mailbox.put(FeedEvent::Cluster(convert::view(&answer)));
         }
         sleep(CLUSTER_EVERY).await;
@@ -175,7 +194,14 @@ async fn watch_activation(session: &Session, mailbox: &Mailbox) -> Result<()> {
 
 /// Tells what decides now; the revision of that answer.
 async fn put_activation(session: &Session, mailbox: &Mailbox) -> Result<u64> {
-    let found = write::list(session, Kind::Activation, &[]).await?;
+    let request = v1::ListRequest {
+        kind: Kind::Activation.to_string(),
+        names: Vec::new(),
+        // What an agent has will do: the changes since then follow.
+        mode: v1::ReadMode::Any.into(),
+    };
+    let call = async |channel| ObjectsClient::new(channel).list(request.clone()).await;
+    let found = session.ask("cannot get activations", call).await?;
     let active = found.items.iter().find(|it| it.name == ACTIVE);
     mailbox.put(FeedEvent::Strategy(active.and_then(|it| parse::<ActivationSpec>(&it.spec).ok())));
     Ok(found.freshness.map_or(0, |it| it.revision))
