@@ -20,6 +20,7 @@ use crate::{
         change::{Outcome, Stop, change_all, lock_all},
         finish::{self, Verified},
         journal::{self, HostState, Journal},
+        lock::Lock,
         plan::{self, FleetPlan},
         root::PassphraseFrom,
         rules::Gravity,
@@ -326,15 +327,13 @@ async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &S
             &begun
         }
     };
-    let names: Vec<String> = plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| it.name.clone()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let locks = lock_all(run, &known, &names, journal.id()).await?;
-    // Between the look and the lock somebody else may have been here.
-    let again = run.plan(&mut known).await?;
-    if again.digest() != plan.digest() {
-        return Err(Failure::new(Exit::Refused, "the hosts have changed while this run was being planned")
-            .next("the same command again"));
-    }
+    let locks = match hold(run, &mut known, &plan, journal).await {
+        Ok(locks) => locks,
+        Err(failure) => {
+            journal.end(failure.exit);
+            return Err(failure);
+        }
+    };
     journal.keep_plan(&plan.document())?;
     run.office.write_into(Arc::new(journal.again()?));
     for (name, failure) in &known.failures {
@@ -356,6 +355,17 @@ async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &S
             Err(failure.or_next(format!("mesh bootstrap --resume {}", journal.id())))
         }
     }
+}
+
+/// Locks what will be changed, and looks again: between the look and the lock somebody else may have been there.
+async fn hold(run: &Run<'_>, known: &mut Known, plan: &FleetPlan, journal: &Journal) -> Result<Vec<Lock>> {
+    let names: Vec<&str> = plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| it.name.as_str()).collect();
+    let locks = lock_all(run, known, &names, journal.id()).await?;
+    if run.plan(known).await?.digest() == plan.digest() {
+        return Ok(locks);
+    }
+    Err(Failure::new(Exit::Refused, "the hosts have changed while this run was being planned")
+        .next("the same command again"))
 }
 
 async fn carry_out(

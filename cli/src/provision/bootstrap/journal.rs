@@ -181,9 +181,9 @@ pub(crate) fn list(dirs: &Dirs) -> Vec<Story> {
     ids.iter().filter_map(|id| read(dirs, id).ok()).collect()
 }
 
-/// The newest run over a file's mesh.
+/// The newest run over a mesh that came as far as its hosts.
 pub(crate) fn last(dirs: &Dirs, mesh: &MeshName) -> Option<Story> {
-    list(dirs).into_iter().find(|it| it.head.mesh == *mesh)
+    list(dirs).into_iter().find(|it| it.head.mesh == *mesh && !it.hosts.is_empty())
 }
 
 /// What lines come to; a piece of a line at the end is of no account.
