@@ -286,10 +286,9 @@ fn dry_run(run: &Run<'_>, args: &BootstrapArgs, known: &Known, plan: &FleetPlan)
     }
     let mut codes: Vec<Exit> = known.failures.values().map(|it| it.exit).collect();
     codes.extend(plan.hosts.iter().map(|_| Exit::Done));
-    match Exit::of_many(&codes) {
-        Exit::Done if args.detailed_exitcode && !plan.is_done() => Ok(Exit::Pending),
-        exit => Ok(exit),
-    }
+    let exit = Exit::of_many(&codes);
+    let is_pending = exit == Exit::Done && args.detailed_exitcode && !plan.is_done();
+    Ok(if is_pending { Exit::Pending } else { exit })
 }
 
 /// Shows what will happen and to whom; a person may still say no.
