@@ -232,7 +232,8 @@ fn the_mesh() {
     );
     check(
         |it| {
-            (miss(it, 1), miss(it, 2));
+            miss(it, 1);
+            miss(it, 2);
             it.cluster.as_mut().unwrap().quorum = false;
         },
         &[

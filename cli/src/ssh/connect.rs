@@ -1,6 +1,11 @@
 //! Gets a connection to a host: through its bastions, again when that helps, logged in.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use russh::{client, keys::Certificate};
 use tokio::{
@@ -111,6 +116,12 @@ impl Shared {
         let learnt = keys.into_iter().try_for_each(UnknownKey::learn);
         self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
         learnt
+    }
+
+    /// What of the `known_hosts` files read so far could not be used, for a person to read.
+    pub(crate) fn damaged(&self) -> BTreeSet<String> {
+        let known = self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.values().flat_map(|it| it.damaged()).map(|damage| format!("{damage}; it is left out")).collect()
     }
 
     pub(super) fn questions(&self) -> &Questions {

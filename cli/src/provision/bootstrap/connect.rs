@@ -49,6 +49,9 @@ pub(crate) async fn connect_all(cx: &Cx, entries: &[HostEntry], how: How) -> Res
         cx.out.say(&format!("warning: {warning}"));
     }
     let first = join_all(entries.iter().zip(&targets).map(|(entry, target)| open(entry, target, &shared))).await;
+    for damaged in shared.damaged() {
+        cx.out.say(&format!("warning: {damaged}"));
+    }
     let unknown: Vec<&UnknownKey> = first.iter().filter_map(unknown_key).collect();
     let tried = if !unknown.is_empty() && cx.can_ask() {
         ask(cx, entries, &first)?;

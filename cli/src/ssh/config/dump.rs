@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path, process::Stdio, time::Duration};
 
-use tokio::{io::AsyncReadExt, process::Command, time::timeout};
+use tokio::{io::AsyncReadExt, process::Command, sync::Semaphore, time::timeout};
 
 use super::ConfigError;
 
@@ -10,8 +10,12 @@ use super::ConfigError;
 const TIME_MAX: Duration = Duration::from_secs(15);
 /// The most it may print; a usual answer has 5 kB.
 const BYTES_MAX: u64 = 256 * 1024;
+/// How many of them run at once: a fleet has hundreds of hosts, this machine a few processors.
+const AT_ONCE: usize = 16;
 /// How much of its complaint is told.
 const COMPLAINT_MAX: usize = 400;
+
+static ASKING: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// The options in force for one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(super) struct Asked<'a> {
 /// Asks OpenSSH for the options of a host; none when there is no `ssh` on this machine.
 pub(super) async fn ask(asked: Asked<'_>) -> Result<Option<Dump>, ConfigError> {
     let refused = |why: String| ConfigError::Ssh { host: asked.host.to_owned(), why };
+    // It is never closed; if it were, asking without it would do no harm.
+    let _turn = ASKING.acquire().await;
     let mut command = Command::new("ssh");
     // -T: no complaint that stdin is no terminal.
     command.arg("-TG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
