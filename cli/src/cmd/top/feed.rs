@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Streaming, transport::Channel};
 
 use super::{convert, events::Seen, mailbox::Mailbox};
-use crate::{Failure, Result, client::Session, cmd::cluster, human, refusal, write};
+use crate::{Failure, Result, client::Session, cmd::cluster, human, refusal};
 
 /// An agent tells of nodes at least once a second; one that is silent for this long is gone.
 const PATIENCE: Duration = Duration::from_secs(4);
