@@ -109,9 +109,8 @@ impl Bootstrap {
     }
 
     /// Kills it with -9.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub fn kill(self) {
+        drop(self);
     }
 
     /// Waits for its end.
@@ -119,7 +118,15 @@ impl Bootstrap {
     pub fn finish(mut self) -> Ran {
         while self.event().is_some() {}
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        Ran { code, stdout: String::new(), stderr: self.said }
+        Ran { code, stdout: String::new(), stderr: std::mem::take(&mut self.said) }
+    }
+}
+
+impl Drop for Bootstrap {
+    fn drop(&mut self) {
+        // A test that fails must not leave it behind; one that has ended takes no notice.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
