@@ -25,6 +25,9 @@ _mesh() {
             mesh,cert)
                 cmd="mesh__subcmd__cert"
                 ;;
+            mesh,check)
+                cmd="mesh__subcmd__check"
+                ;;
             mesh,cluster)
                 cmd="mesh__subcmd__cluster"
                 ;;
@@ -177,6 +180,9 @@ _mesh() {
                 ;;
             mesh__subcmd__help,cert)
                 cmd="mesh__subcmd__help__subcmd__cert"
+                ;;
+            mesh__subcmd__help,check)
+                cmd="mesh__subcmd__help__subcmd__check"
                 ;;
             mesh__subcmd__help,cluster)
                 cmd="mesh__subcmd__help__subcmd__cluster"
@@ -398,7 +404,7 @@ _mesh() {
 
     case "${cmd}" in
         mesh)
-            opts="-c -o -q -v -y -h -V --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help"
+            opts="-c -o -q -v -y -h -V --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init check explain completion man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -754,6 +760,68 @@ _mesh() {
                 return 0
             fi
             case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__check)
+            opts="-c -o -q -v -y -h -V --offline --limit --exclude --concurrency --host-key-policy --progress --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --concurrency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-key-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1800,7 +1868,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__help)
-            opts="up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init explain completion man version help"
+            opts="up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init check explain completion man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1872,6 +1940,20 @@ _mesh() {
         mesh__subcmd__help__subcmd__cert__subcmd__request)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

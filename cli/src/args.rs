@@ -9,6 +9,7 @@ use crate::{
         apply::{ApplyArgs, DeleteArgs, DiffArgs},
         bootstrap::BootstrapArgs,
         cert::CertCommand,
+        check::CheckArgs,
         cluster::ClusterCommand,
         completion::CompletionArgs,
         context::ContextCommand,
@@ -155,6 +156,8 @@ pub(crate) enum Command {
     Context(ContextCommand),
     /// Prints a hosts.yaml to begin with, or its schema
     Init(InitArgs),
+    /// Checks hosts.yaml, and every host in it, without changing anything
+    Check(CheckArgs),
     /// Tells what a kind, a field, a key of hosts.yaml or an error code means
     Explain(ExplainArgs),
     /// Prints the completion script of a shell
@@ -231,6 +234,8 @@ mod tests {
         check("mesh init ada@gpu-[1-3] --mesh lab", true);
         check("mesh init --schema gpu-1", false);
         check("mesh explain hosts.ssh.jump", true);
+        check("mesh check hosts.yaml --offline", true);
+        check("mesh check", false);
         check("mesh completion bash", true);
         check("mesh top", true);
         check("mesh top --demo 1250 --once", true);

@@ -68,6 +68,9 @@ codes! {
     HostScript, 207, "a script failed on a host",
         "A script could not be started on a host, ended with an error, or said something that makes no sense. The end of what it said is in the message.",
         "Look at the host: mesh check hosts.yaml";
+    HostUnfit, 208, "a host is not fit",
+        "A host was reached, and something about it stands in the way: a clock that is off, no room, a port that is taken, no tool that is needed, or an identity that another host has too.",
+        "mesh check names each; it changes nothing and can be repeated.";
     Unanswered, 209, "a secret was needed, and nobody gave it",
         "A password or a passphrase is wanted, and there is no terminal to ask at, or --no-input forbids it.",
         "Say where it is: mesh explain hosts.become.password\nKeys with a passphrase: give them to the SSH agent, with ssh-add";

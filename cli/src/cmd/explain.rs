@@ -126,12 +126,16 @@ fn walk<'a>(root: &'a Json, name: &str, keys: &str) -> Result<Found<'a>> {
         let inside = inner(root, found.schema);
         let fields = yaml::fields(root, inside);
         let mut next = fields.and_then(|it| it.get(key)).map(|schema| (inside, schema));
-        if next.is_none() && i == 0 && name == "hosts" {
-            let item = yaml::fields(root, root).and_then(|it| it.get("hosts")).map(|it| inner(root, it));
-            next = item.and_then(|item| Some((item, yaml::fields(root, item)?.get(key)?)));
+        // Of hosts.yaml people mostly ask for what they say of a host.
+        let item = (i == 0 && name == "hosts").then(|| yaml::fields(root, root)?.get("hosts")).flatten();
+        let item = item.map(|it| inner(root, it));
+        let item_fields = item.and_then(|it| yaml::fields(root, it));
+        if next.is_none() {
+            next = item.and_then(|item| Some((item, item_fields?.get(key)?)));
         }
         let Some((owner, schema)) = next else {
-            let words = fields.into_iter().flat_map(|it| it.keys()).map(|it| format!("{}.{it}", found.path)).collect();
+            let all = fields.into_iter().chain(item_fields).flat_map(|it| it.keys());
+            let words = all.map(|it| format!("{}.{it}", found.path)).collect();
             return Err(unknown(&format!("{}.{key}", found.path), words));
         };
         let required = owner.get("required").and_then(Json::as_array);
@@ -236,6 +240,7 @@ mod tests {
             assert!(said.starts_with("error: nothing is known of") && said.contains(near), "{topic}: {said}");
         };
         check("nod", "node");
+        check("hosts.shs", "hosts.ssh");
         check("hosts.ssh.jmp", "hosts.ssh.jump");
         check("node.engine", "node.engines");
         check("E0102x", "E0102");

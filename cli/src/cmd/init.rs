@@ -130,7 +130,8 @@ mod tests {
 
     fn made(words: &[&str]) -> std::result::Result<hosts::Inventory, String> {
         let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
-        let text = skeleton(&MeshName::new("lab").unwrap(), &asked(&words).map_err(|it| it.to_string())?);
+        let mesh = MeshName::new("lab").map_err(|it| it.to_string())?;
+        let text = skeleton(&mesh, &asked(&words).map_err(|it| it.to_string())?);
         let around = hosts::Surroundings { variable: &|_| None, home: None, folder: std::path::Path::new("") };
         hosts::read("hosts.yaml", &text, &around).map_err(|it| hosts::refused("hosts.yaml", &it).to_string())
     }

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod bootstrap;
 pub(crate) mod cert;
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod columns;
 pub(crate) mod completion;
@@ -123,6 +124,7 @@ async fn dispatch(cx: &Cx, command: Command) -> Result {
         Command::Cluster(command) => Box::pin(cluster::run(cx, command)).await,
         Command::Playbook(command) => Box::pin(playbook::run(cx, command)).await,
         Command::Context(command) => context::run(cx, command),
+        Command::Check(args) => Box::pin(check::run(cx, args)).await,
         Command::Init(args) => init::run(cx, args),
         Command::Explain(args) => explain::run(cx, args),
         Command::Completion(args) => completion::run(cx, args),

@@ -20,6 +20,7 @@ use super::{
 pub(crate) struct HostsFile {
     /// The version of this form of file: 1.
     #[schemars(required, range(min = 1, max = 1), example = 1)]
+    #[expect(dead_code, reason = "read for its form; there is one version")]
     pub(crate) version: Option<u32>,
     /// The name of the mesh: 1 to 63 characters of a-z, 0-9 and `-`. Identities hold it, so it never changes.
     #[schemars(required)]
@@ -28,6 +29,7 @@ pub(crate) struct HostsFile {
     #[serde(default)]
     pub(crate) allow_even_voters: bool,
     /// What holds for every host that does not say otherwise.
+    #[expect(dead_code, reason = "read for its form; the merging goes by the places of the file")]
     pub(crate) defaults: Option<Settings>,
     /// Kinds of hosts: what holds for the hosts of a pool that do not say otherwise.
     #[serde(default)]
@@ -53,6 +55,7 @@ pub(crate) struct HostItem {
     pub(crate) pool: Option<Parsed<Word>>,
     /// What only this host says.
     #[serde(flatten)]
+    #[expect(dead_code, reason = "read for its form; the merging goes by the places of the file")]
     pub(crate) settings: Settings,
 }
 

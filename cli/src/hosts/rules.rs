@@ -188,7 +188,7 @@ fn voters(source: &Source<'_>, file: &HostsFile, hosts: &[Placed], problems: &mu
             let hint = "give it to 1, 3 or 5 hosts: roles: [coordinator, ...]";
             source.add(problems, &Path::default().key("hosts"), text, Some(hint.to_owned()));
         }
-        Some(last) if voters.len() % 2 == 0 && !file.allow_even_voters => {
+        Some(last) if voters.len().is_multiple_of(2) && !file.allow_even_voters => {
             let text = format!("{} coordinators survive no more losses than {} do", voters.len(), voters.len() - 1);
             let hint = "take one out or add one; if it is meant: allow_even_voters: true";
             source.add(problems, &source.origin(last.item, &["roles"]), text, Some(hint.to_owned()));

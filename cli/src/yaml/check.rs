@@ -154,7 +154,7 @@ impl<'a> Check<'a> {
             number.as_f64().is_some_and(|it| low.is_none_or(|low| it >= low) && high.is_none_or(|high| it <= high));
         if !legal {
             let range = match (low, high) {
-                (Some(low), Some(high)) if low == high => format!("{low}"),
+                (Some(low), Some(high)) if low >= high => format!("{low}"),
                 (Some(low), Some(high)) => format!("{low} to {high}"),
                 (Some(low), None) => format!("{low} or more"),
                 (None, Some(high)) => format!("{high} or less"),

@@ -119,7 +119,7 @@ impl Problems {
 
     /// All of them in the order of the file, each once, at most [`PROBLEMS_MAX`].
     pub(crate) fn into_sorted(mut self) -> Vec<Problem> {
-        self.found.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        self.found.sort_by_key(|it| (it.line, it.column));
         let mut seen = std::collections::BTreeSet::new();
         self.found.retain(|it| seen.insert((it.line, it.column, it.text.clone())));
         self.found.truncate(PROBLEMS_MAX);

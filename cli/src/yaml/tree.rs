@@ -238,7 +238,9 @@ mod tests {
             Value::List(items) => {
                 items.iter().enumerate().for_each(|(i, it)| places(it, &format!("{path}[{i}]"), lines));
             }
-            leaf => lines.push(format!("{line}:{column} {path} = {leaf:?}")),
+            leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_)) => {
+                lines.push(format!("{line}:{column} {path} = {leaf:?}"))
+            }
         }
     }
 

@@ -244,7 +244,7 @@ pub(crate) fn wishes(members: &[Member], seen: &Seen) -> (Vec<Wish>, Vec<Finding
         if let Some(before) = before.as_ref().filter(|it| it.voter.is_some() && it.api != spec.api) {
             refuse(
                 format!("it is a coordinator, and the others know it at {}", before.api),
-                "give it its address back: `data_address` and `ports` in hosts.yaml",
+                "give it its address back: `network: {address: IP}` and its ports in hosts.yaml",
             );
             continue;
         }

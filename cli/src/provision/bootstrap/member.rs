@@ -66,7 +66,11 @@ pub(crate) fn data_address(entry: &HostEntry, facts: &Facts, resolved: Option<Ip
     let known = facts.ssh_address.or(literal).or(resolved).filter(|it| facts.addresses.is_empty() || own(it));
     // Behind a translated address the host knows itself by another one; a single other one leaves no doubt.
     known.or_else(|| only_one(facts)).ok_or_else(|| {
-        format!("{} has the addresses {}; say `network: {{bind: CIDR}}` or `data_address`", entry.name, told(facts))
+        format!(
+            "{} has the addresses {}; say `network: {{bind: CIDR}}` or `network: {{address: IP}}`",
+            entry.name,
+            told(facts)
+        )
     })
 }
 
@@ -74,7 +78,7 @@ fn in_network(net: &IpNet, facts: &Facts) -> Result<IpAddr, String> {
     let mut found = facts.addresses.iter().map(|it| it.address).filter(|it| net.contains(it));
     match (found.next(), found.next()) {
         (Some(address), None) => Ok(address),
-        (Some(one), Some(two)) => Err(format!("both {one} and {two} are in {net}; say `data_address`")),
+        (Some(one), Some(two)) => Err(format!("both {one} and {two} are in {net}; say `network: {{address: IP}}`")),
         (None, _) => Err(format!("none of its addresses is in {net}: {}", told(facts))),
     }
 }

@@ -219,7 +219,12 @@ fn neighbours(member: &Member, found: &mut Vec<Finding>) {
                 _ => "a process that cannot be seen".to_owned(),
             };
             let what = format!("port {port} is taken by {who}");
-            found.push(Finding::new(member, Gravity::Host, what, "stop it, or other `ports` in hosts.yaml"));
+            found.push(Finding::new(
+                member,
+                Gravity::Host,
+                what,
+                "stop it, or say another port at `network` in hosts.yaml",
+            ));
         }
     }
 }
@@ -272,7 +277,7 @@ fn twins(members: &[Member], found: &mut Vec<Finding>) {
             "data address",
             |it| Some(it.api().to_string()),
             Gravity::Host,
-            "say `data_address`, or other `ports`, in hosts.yaml",
+            "say `network: {address: IP}`, or other ports there, in hosts.yaml",
         ),
         ("hostname", |it| it.facts.hostname.clone(), Gravity::Warning, "hostnamectl set-hostname NAME there"),
     ];

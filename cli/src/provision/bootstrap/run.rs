@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
             )
             .at(entry.name.as_str())
             .why(why)
-            .next("say `data_address` for it in hosts.yaml, or make it reachable"));
+            .next("say `network: {address: IP}` for it in hosts.yaml, or make it reachable"));
         }
         Ok(Fleet { mesh: self.inventory.mesh.clone(), release: self.release.name(), coordinators })
     }
@@ -343,7 +343,10 @@ fn refuse(members: &mut Vec<Member>, failures: &mut BTreeMap<String, Failure>, f
 }
 
 /// A host with its facts and its address; one that does not answer may still have an address that is known.
-async fn member(entry: HostEntry, facts: Result<Facts>) -> std::result::Result<Member, (Failure, Option<Member>)> {
+pub(crate) async fn member(
+    entry: HostEntry,
+    facts: Result<Facts>,
+) -> std::result::Result<Member, (Failure, Option<Member>)> {
     let resolved = resolve(&entry).await;
     match facts {
         Ok(facts) => match data_address(&entry, &facts, resolved) {
