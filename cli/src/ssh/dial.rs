@@ -5,6 +5,8 @@ use std::{io, net::SocketAddr, time::Duration};
 use futures_util::{FutureExt, future};
 use tokio::net::{TcpStream, lookup_host};
 
+/// How long bytes may go unheard before the connection counts as lost, in milliseconds.
+const UNHEARD_MAX_MS: u32 = 20_000;
 /// How long an address may keep the next one waiting.
 const HEAD_START: Duration = Duration::from_millis(250);
 /// How many addresses of a name are tried.
@@ -29,6 +31,8 @@ pub(super) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     });
     let (stream, _) = future::select_ok(attempts).await?;
     stream.set_nodelay(true)?;
+    // A host that vanishes while it is sent a binary would else be waited for as long as the kernel repeats itself.
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MAX_MS)?;
     Ok(stream)
 }
 

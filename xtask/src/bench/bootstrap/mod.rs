@@ -29,6 +29,9 @@ struct Cost {
     cpu_s: f64,
 }
 
+/// What is looked at of a run.
+type Field = fn(&Cost) -> f64;
+
 /// Hosts that go when this is dropped.
 struct Hosts {
     child: std::process::Child,
@@ -139,14 +142,13 @@ fn measure(job: &mut Command, log: &Path) -> Result<Cost> {
 }
 
 fn table(costs: &BTreeMap<Job, Vec<Cost>>) -> String {
-    let base = |field: fn(&Cost) -> f64| costs.get(&Job::Mesh).map(|it| median(it, field));
+    let base = |field: Field| costs.get(&Job::Mesh).map(|it| median(it, field));
     let mut text = String::from(
         "| job | wall s | controller CPU s | wall: bootstrap / this | CPU: bootstrap / this |\n|---|---|---|---|---|\n",
     );
     for (job, runs) in costs {
-        let ratio =
-            |field: fn(&Cost) -> f64| base(field).map_or("-".into(), |it| format!("{:.2}", it / median(runs, field)));
-        let (wall, cpu): (fn(&Cost) -> f64, fn(&Cost) -> f64) = (|it| it.wall_s, |it| it.cpu_s);
+        let ratio = |field: Field| base(field).map_or("-".into(), |it| format!("{:.2}", it / median(runs, field)));
+        let (wall, cpu): (Field, Field) = (|it| it.wall_s, |it| it.cpu_s);
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} |\n",
             job.name(),
@@ -159,16 +161,16 @@ fn table(costs: &BTreeMap<Job, Vec<Cost>>) -> String {
     text
 }
 
-fn cell(runs: &[Cost], field: fn(&Cost) -> f64) -> String {
+fn cell(runs: &[Cost], field: Field) -> String {
     let all = sorted(runs, field);
     format!("{:.2} ({:.2} to {:.2})", median(runs, field), all.first().unwrap_or(&0.0), all.last().unwrap_or(&0.0))
 }
 
-fn median(runs: &[Cost], field: fn(&Cost) -> f64) -> f64 {
+fn median(runs: &[Cost], field: Field) -> f64 {
     sorted(runs, field).get(runs.len() / 2).copied().unwrap_or(0.0)
 }
 
-fn sorted(runs: &[Cost], field: fn(&Cost) -> f64) -> Vec<f64> {
+fn sorted(runs: &[Cost], field: Field) -> Vec<f64> {
     let mut all: Vec<f64> = runs.iter().map(field).collect();
     all.sort_by(f64::total_cmp);
     all
