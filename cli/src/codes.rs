@@ -47,6 +47,9 @@ codes! {
     Manifest, 102, "a manifest is refused",
         "A file given to apply, diff or delete is not made of documents of {kind, name, spec}, or a field is wrong. Nothing was written.",
         "What a kind holds: mesh explain node\nA right one to begin with: mesh get node NAME -o yaml";
+    Playbook, 103, "a playbook is refused",
+        "There is no such playbook, or a step, a key or a variable in it is wrong. Every problem is named with its line and column; nothing was done on any host.",
+        "mesh playbook lint FILE names all problems; mesh playbook show NAME prints a built-in one to begin with.";
     Connect, 201, "a host cannot be reached",
         "No connection to sshd came about: the name is not known, nothing listens there, a firewall drops it, or a jump host refused to go on.",
         "Try it by hand: ssh HOST true\nAddress, port and jump hosts are in hosts.yaml: mesh explain hosts.ssh";
@@ -74,12 +77,18 @@ codes! {
     Unanswered, 209, "a secret was needed, and nobody gave it",
         "A password or a passphrase is wanted, and there is no terminal to ask at, or --no-input forbids it.",
         "Say where it is: mesh explain hosts.become.password\nKeys with a passphrase: give them to the SSH agent, with ssh-add";
+    OtherMesh, 301, "the hosts belong to another mesh",
+        "A host, or the root on this machine, belongs to another mesh than hosts.yaml says; mixing two would let one take over the other.",
+        "Use the hosts.yaml and the configuration of the mesh they belong to. To give a host to another mesh: mesh reset HOSTS.yaml";
     Bundle, 401, "a digest or a signature does not match",
         "Binaries, a bundle or a strategy are not what was signed or stated: a transfer was cut, a file was changed, or nobody whose key is trusted signed it. Nothing of it was started.",
         "Fetch or build it again. Which keys sign strategies: mesh get policies -o yaml";
     LockHeld, 501, "somebody else is at it",
         "Another command changes the same mesh or host right now; two at once would undo each other. The message says who, when it is known.",
         "Wait until it is done, then run the same command. A lock ends with the command that holds it.";
+    PlanStale, 502, "the plan is out of date",
+        "What the plan was made from has changed since, so carrying it out could do something nobody has looked at. Nothing was done.",
+        "Make it again and look at it: mesh bootstrap hosts.yaml --dry-run --plan-out FILE";
     NoContext, 601, "no mesh is known",
         "There is no context: no local mesh runs, and the configuration names none, or not this one.",
         "mesh up starts one on this machine; mesh context ls shows those that are known.";

@@ -367,6 +367,7 @@ async fn hold(run: &Run<'_>, known: &mut Known, plan: &FleetPlan, journal: &Jour
         return Ok(locks);
     }
     Err(Failure::new(Exit::Refused, "the hosts have changed while this run was being planned")
+        .coded(crate::Code::PlanStale)
         .next("the same command again"))
 }
 

@@ -159,6 +159,7 @@ impl Reset<'_> {
         match facts.mesh.as_deref() {
             Some(mesh) if mesh != self.inventory.mesh.as_str() => {
                 Err(Failure::new(Exit::Refused, format!("it belongs to mesh {mesh}, not to {}", self.inventory.mesh))
+                    .coded(crate::Code::OtherMesh)
                     .next(format!("use the hosts.yaml of mesh {mesh}")))
             }
             _ => Ok(()),

@@ -119,8 +119,11 @@ fn load(args: &DeployArgs) -> Result<Module> {
 }
 
 fn read_signature(path: &Path) -> Result<String> {
-    let wrong =
-        |why: String| Failure::new(Exit::Mismatch, format!("cannot use the signature {}", path.display())).why(why);
+    let wrong = |why: String| {
+        Failure::new(Exit::Mismatch, format!("cannot use the signature {}", path.display()))
+            .coded(crate::Code::Bundle)
+            .why(why)
+    };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let text = text.trim().to_lowercase();
     if text.len() != 128 || !text.bytes().all(|c| c.is_ascii_hexdigit()) {
@@ -136,6 +139,7 @@ fn check_signature(module: &Module, policy: &PolicySpec) -> Result<()> {
     }
     let refused = |why: &str| {
         Failure::new(Exit::Mismatch, format!("cannot deploy {}", module.name))
+            .coded(crate::Code::Unsigned)
             .why(format!("{why}, and policy/mesh says require_signed"))
             .next("mesh strategy deploy FILE.wasm --signature FILE.sig")
     };

@@ -117,6 +117,7 @@ fn wanted<'a>(cx: &Cx, args: &'a UpArgs, release: &Release) -> Result<Wanted<'a>
     let mesh = MeshName::new(format!("local-{:04x}", rand::random::<u16>())).map_err(wrong)?;
     if cx.dirs.config()?.require_signed && release.signed != Signed::Trusted {
         return Err(Failure::new(Exit::Mismatch, format!("refused: {}", release.signed))
+            .coded(crate::Code::Bundle)
             .at(cx.dirs.config_file().display().to_string())
             .why("require_signed is set")
             .next("mesh up --bundle DIR, with a bundle that one of trusted_keys signed"));
@@ -275,6 +276,7 @@ async fn start_again(mut ready: Ready<'_>) -> Result<()> {
     ));
     if !ready.plan.signed && ready::requires_signed(ready.local).await {
         return Err(Failure::new(Exit::Mismatch, "refused: no trusted key signed the daemons of this mesh")
+            .coded(crate::Code::Bundle)
             .why(format!("policy/{MESH_POLICY} says require_signed"))
             .next("mesh down, then mesh up --bundle DIR"));
     }

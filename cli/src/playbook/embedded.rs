@@ -35,7 +35,7 @@ pub(crate) fn find(name: &str) -> Result<(Playbook, String)> {
 
 fn unknown(name: &str) -> Failure {
     let names: Vec<&str> = EMBEDDED.iter().map(|(it, _)| *it).collect();
-    let failure = Failure::new(Exit::Invalid, format!("there is no playbook `{name}`"));
+    let failure = Failure::new(Exit::Invalid, format!("there is no playbook `{name}`")).coded(crate::Code::Playbook);
     failure
         .why(format!("there are: {}; a file is named with its path, like ./{name}.yaml", names.join(", ")))
         .next("mesh playbook ls")
@@ -44,7 +44,10 @@ fn unknown(name: &str) -> Failure {
 fn read(path: &Path) -> Result<String> {
     use std::io::Read;
     let wrong = |why: &dyn std::fmt::Display| {
-        Failure::new(Exit::Invalid, "cannot read a playbook").at(path.display().to_string()).why(why)
+        Failure::new(Exit::Invalid, "cannot read a playbook")
+            .coded(crate::Code::Playbook)
+            .at(path.display().to_string())
+            .why(why)
     };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;

@@ -24,7 +24,7 @@ impl Problem {
 
     /// The failure of a command that met these problems; the first is told in full, all are told in order.
     pub(crate) fn failure(what: impl Into<String>, problems: &[Self]) -> Failure {
-        let failure = Failure::new(Exit::Invalid, what);
+        let failure = Failure::new(Exit::Invalid, what).coded(crate::Code::Playbook);
         let Some(first) = problems.first() else { return failure };
         let text = |it: &Self| match &it.hint {
             Some(hint) => format!("{}; {hint}", it.text),

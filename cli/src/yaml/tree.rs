@@ -239,7 +239,7 @@ mod tests {
                 items.iter().enumerate().for_each(|(i, it)| places(it, &format!("{path}[{i}]"), lines));
             }
             leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_)) => {
-                lines.push(format!("{line}:{column} {path} = {leaf:?}"))
+                lines.push(format!("{line}:{column} {path} = {leaf:?}"));
             }
         }
     }

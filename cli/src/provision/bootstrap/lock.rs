@@ -54,6 +54,7 @@ fn busy(host: &str, holder: &str) -> Failure {
     let holder: String = holder.chars().filter(|it| !it.is_control()).take(200).collect();
     let holder = if holder.is_empty() { "somebody who has not said who".to_owned() } else { holder };
     Failure::new(Exit::Refused, "another operator is changing this host")
+        .coded(crate::Code::LockHeld)
         .at(host)
         .why(format!("the lock is held by {holder}"))
         .next("wait until they are done; when their machine is gone for good, end that pid on the host")

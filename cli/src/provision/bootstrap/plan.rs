@@ -189,6 +189,7 @@ pub(crate) fn compare(kept: &Path, now: &FleetPlan) -> Result<()> {
     let where_ =
         if moved.is_empty() { "the set of hosts, the release or the mesh".to_owned() } else { moved.join(", ") };
     Err(wrong(Exit::Refused, format!("what it was made from has changed since: {where_}"))
+        .coded(crate::Code::PlanStale)
         .next("mesh bootstrap with --dry-run --plan-out, and look at it again"))
 }
 

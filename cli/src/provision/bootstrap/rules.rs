@@ -65,7 +65,10 @@ impl Finding {
 
     /// It as the failure of a host.
     pub(crate) fn failure(&self) -> Failure {
-        Failure::new(Exit::Refused, self.what.clone()).at(self.host.clone()).next(self.next.clone())
+        Failure::new(Exit::Refused, self.what.clone())
+            .coded(crate::Code::HostUnfit)
+            .at(self.host.clone())
+            .next(self.next.clone())
     }
 }
 

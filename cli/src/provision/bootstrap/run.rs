@@ -109,6 +109,7 @@ impl<'a> Run<'a> {
             && made.root != own
         {
             return Err(Failure::new(Exit::Refused, format!("mesh {} was made with another root", inventory.mesh))
+                .coded(crate::Code::OtherMesh)
                 .at(root.file().display().to_string())
                 .why(format!("the root of the mesh is {}, this one is {}", made.root.short(), own.short()))
                 .next("put the mesh's own root back, or choose another name for a new mesh"));
@@ -383,6 +384,7 @@ fn release(cx: &Cx, orders: &Orders) -> Result<Release> {
     };
     if config.require_signed && release.signed != Signed::Trusted {
         return Err(Failure::new(Exit::Mismatch, format!("refused: {}", release.signed))
+            .coded(crate::Code::Bundle)
             .at(cx.dirs.config_file().display().to_string())
             .why("require_signed is set")
             .next("mesh bootstrap with --bundle DIR, a bundle that one of trusted_keys signed"));
