@@ -87,9 +87,9 @@ impl Host for Shell {
         };
         let work = async {
             let (mut out, mut err) = (Vec::new(), Vec::new());
-            let mut limited = stdout.take(STDOUT_MAX as u64 + 1);
-            let (fed, read, _) =
-                tokio::join!(feed(stdin, &job), limited.read_to_end(&mut out), stderr.read_to_end(&mut err));
+            // The pipe is closed when enough was read: a script that prints on is stopped by that, and ends.
+            let read = async { stdout.take(STDOUT_MAX as u64 + 1).read_to_end(&mut out).await };
+            let (fed, read, _) = tokio::join!(feed(stdin, &job), read, stderr.read_to_end(&mut err));
             read.map_err(|error| script(&job, &error))?;
             match fed {
                 Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(script(&job, &error)),
