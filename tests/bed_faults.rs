@@ -1,5 +1,6 @@
 //! A mesh on hosts, under load and under a writer: daemons killed, power cut, the leader cut off, one way too.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::unwrap_in_result, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "what was counted is of use when a later look fails")]
 
 use std::{
     path::PathBuf,

@@ -16,7 +16,6 @@ mod human;
 mod items;
 mod manifest;
 mod output;
-#[allow(dead_code, unused_imports, reason = "bootstrap uses the rest of it")]
 mod playbook;
 mod provision;
 mod refusal;

@@ -71,6 +71,7 @@ pub(crate) struct Held {
     /// Its exit status when it has ended already.
     pub(crate) status: Option<i32>,
     /// Whatever keeps its stdin open.
+    #[allow(dead_code, reason = "kept for its end only")]
     pub(crate) guard: Option<Box<dyn Send + Sync>>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct StepFailure {
     /// The connection broke: whether the step took effect shows only the next examination.
     pub(crate) unknown: bool,
     /// What was done before.
-    pub(crate) report: Report,
+    pub(crate) report: Box<Report>,
 }
 
 impl From<StepFailure> for Failure {
@@ -62,7 +62,7 @@ pub(crate) async fn apply<H: Host>(
             exit: Exit::Usage,
             why: "the plan has no such step".to_owned(),
             unknown: false,
-            report: Report::default(),
+            report: Box::default(),
         })?,
     };
     let mut run = Run { host, plan, cx: &cx, report: Report::default(), batch: Batch::default() };
@@ -120,7 +120,7 @@ impl<H: Host> Run<'_, H> {
         let (step, why) = (self.plan.steps[i].id.clone(), why.into());
         self.cx.controller.event(self.cx.host, &Event::StepFailed { step: step.clone(), why: why.clone() });
         let host = self.plan.host.clone();
-        StepFailure { host, step, exit, why, unknown: false, report: self.report.clone() }
+        StepFailure { host, step, exit, why, unknown: false, report: Box::new(self.report.clone()) }
     }
 
     fn unchanged(&mut self, step: &StepId) {

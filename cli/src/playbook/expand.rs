@@ -116,10 +116,8 @@ impl Expander<'_> {
         };
         let module = if holds { Some(self.module(step, vars)?) } else { None };
         let changed_when = step.args.iter().find(|(key, _)| key.name == "changed_when");
-        let changed_when = changed_when.and_then(|(_, node)| match &node.value {
-            Value::Text(text) => Some(text.clone()),
-            _ => None,
-        });
+        let changed_when = changed_when
+            .and_then(|(_, node)| if let Value::Text(text) = &node.value { Some(text.clone()) } else { None });
         let notify = step.notify.iter().map(|(_, it)| it.clone()).collect();
         Ok(Task { id, at: step.at, module, notify, check: step.check, changed_when, is_handler })
     }

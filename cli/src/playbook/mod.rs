@@ -20,14 +20,16 @@ mod sh;
 mod tests;
 mod tree;
 
+#[cfg(test)]
+pub(crate) use self::plan::Change;
 pub(crate) use self::{
-    apply::{Report, StepFailure, apply},
+    apply::{Report, apply},
     controller::{Blob, Controller, Event, KeyRequest, SignedKey},
     embedded::{EMBEDDED, find},
-    examine::{ExamineError, examine},
+    examine::examine,
     module::Module,
     parse::Playbook,
-    plan::{Change, HostPlan, PlannedStep, Status, StepId},
+    plan::{HostPlan, PlannedStep, Status, StepId},
     problem::Problem,
     render::Vars,
 };

@@ -51,6 +51,7 @@ type Load<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Playbook {
     /// Reads a playbook without templates beside it.
+    #[cfg(test)]
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         Self::parse_with(file, text, &|_| None)
     }
@@ -181,10 +182,10 @@ impl Reader<'_> {
 
     /// A list of texts, or one text.
     fn texts(&mut self, node: &Node) -> Vec<(At, String)> {
-        match &node.value {
-            Value::List(list) => list.iter().map(|it| (it.at, self.text(it))).collect(),
-            _ => vec![(node.at, self.text(node))],
+        if let Value::List(list) = &node.value {
+            return list.iter().map(|it| (it.at, self.text(it))).collect();
         }
+        vec![(node.at, self.text(node))]
     }
 
     fn inputs(&mut self, node: &Node) -> BTreeMap<String, String> {

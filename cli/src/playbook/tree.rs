@@ -52,10 +52,7 @@ impl From<Location> for At {
 impl Node {
     /// The entries of a map; none of anything else.
     pub(super) fn entries(&self) -> &[(Key, Self)] {
-        match &self.value {
-            Value::Map(entries) => entries,
-            _ => &[],
-        }
+        if let Value::Map(entries) = &self.value { entries } else { &[] }
     }
 
     /// What kind of value it is, in words.

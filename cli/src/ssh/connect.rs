@@ -30,8 +30,6 @@ use super::{
 };
 use crate::{host::HostError, hosts::Become};
 
-/// How many hosts are being connected to at once unless told otherwise.
-pub(crate) const CONCURRENCY: usize = 64;
 /// How long logging in may take, a person's answers included: sshd hangs up after as long.
 const LOGIN_LIMIT: Duration = Duration::from_secs(120);
 /// The first pause before another try; it doubles,

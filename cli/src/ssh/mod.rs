@@ -30,7 +30,7 @@ mod root_tests;
 mod testing;
 
 pub(crate) use self::{
-    connect::{CONCURRENCY, Options, Shared, connect},
+    connect::{Options, Shared, connect},
     connection::UnknownKey,
     session::SshHost,
 };

@@ -9,11 +9,7 @@ use super::{
     Act, Cx, Diff, Form, Found, Part, Way, check_path, may,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "absent",
-    about: "removes a path of the product, or all that a manifest lists",
-    args: &[may("path"), may("manifest"), may("keep"), may("force")],
-};
+pub(super) const FORM: Form = Form { name: "absent", args: &[may("path"), may("manifest"), may("keep"), may("force")] };
 
 /// Whatever is below these is the product's own.
 const OWN: [&str; 7] = [

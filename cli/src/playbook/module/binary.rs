@@ -10,11 +10,7 @@ use super::{
     Act, Cx, Diff, Form, Found, Input, Part, Way, attributes, check_mode, check_owner, check_path, may, must,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "binary",
-    about: "a binary of the release, by its digest",
-    args: &[must("name"), must("to"), may("mode"), may("owner")],
-};
+pub(super) const FORM: Form = Form { name: "binary", args: &[must("name"), must("to"), may("mode"), may("owner")] };
 
 /// The slowest line that is waited for, in bytes a second.
 const RATE_MIN: u64 = 100 * 1024;

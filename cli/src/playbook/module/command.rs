@@ -11,7 +11,6 @@ use super::{
 
 pub(super) const FORM: Form = Form {
     name: "command",
-    about: "a script for sh; every {{ expression }} in it becomes one quoted word",
     args: &[
         shell("run", true),
         may("args"),

@@ -7,11 +7,7 @@ use super::{
     Act, Cx, Diff, Form, Found, Part, Way, attributes, check_mode, check_owner, check_path, may, must,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "dir",
-    about: "a directory with its mode and owner",
-    args: &[must("path"), may("mode"), may("owner")],
-};
+pub(super) const FORM: Form = Form { name: "dir", args: &[must("path"), may("mode"), may("owner")] };
 
 /// A directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

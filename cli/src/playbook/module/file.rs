@@ -14,7 +14,6 @@ use super::{
 
 pub(super) const FORM: Form = Form {
     name: "file",
-    about: "a small file with its text, or a secret of the run",
     args: &[must("path"), text("content"), may("template"), may("secret"), may("mode"), may("owner")],
 };
 

@@ -18,7 +18,6 @@ use super::{
 
 pub(super) const FORM: Form = Form {
     name: "key",
-    about: "a key made on the host, and the certificate for it",
     args: &[must("dir"), may("id"), may("authority"), must("tool"), may("roots_sha256"), may("owner")],
 };
 

@@ -7,11 +7,7 @@ use super::{
     Act, Cx, Diff, Form, Found, Part, Way, check_path, may, must,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "link",
-    about: "a symbolic link, swapped in one step",
-    args: &[must("path"), must("to"), may("previous")],
-};
+pub(super) const FORM: Form = Form { name: "link", args: &[must("path"), must("to"), may("previous")] };
 
 /// A symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

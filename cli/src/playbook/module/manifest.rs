@@ -14,11 +14,7 @@ use super::{
     must,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "manifest",
-    about: "keeps the list of every path that the steps make, for `reset`",
-    args: &[must("path")],
-};
+pub(super) const FORM: Form = Form { name: "manifest", args: &[must("path")] };
 
 /// The list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,7 +58,6 @@ pub(super) struct Arg {
 /// A module as `lint` knows it.
 pub(super) struct Form {
     pub(super) name: &'static str,
-    pub(super) about: &'static str,
     pub(super) args: &'static [Arg],
 }
 
@@ -249,21 +248,22 @@ impl Module {
     /// A restart as what it leads to; nothing for what is no restart.
     pub(super) fn settled(&self) -> Option<Self> {
         use unit::Running::{Restarted, Started};
-        match self {
-            Self::Unit(it) if it.state == Some(Restarted) => {
-                Some(Self::Unit(Unit { state: Some(Started), ..it.clone() }))
-            }
-            Self::Process(it) if it.state == Restarted => Some(Self::Process(Process { state: Started, ..it.clone() })),
-            _ => None,
+        if let Self::Unit(it) = self
+            && it.state == Some(Restarted)
+        {
+            return Some(Self::Unit(Unit { state: Some(Started), ..it.clone() }));
         }
+        if let Self::Process(it) = self
+            && it.state == Restarted
+        {
+            return Some(Self::Process(Process { state: Started, ..it.clone() }));
+        }
+        None
     }
 
     /// The script that puts a signed key in place.
     pub(super) fn answer(&self, signed: &SignedKey) -> Option<Act> {
-        match self {
-            Self::Key(key) => Some(key.answer(signed)),
-            _ => None,
-        }
+        if let Self::Key(key) = self { Some(key.answer(signed)) } else { None }
     }
 }
 

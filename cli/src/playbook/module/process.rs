@@ -12,7 +12,6 @@ use super::{
 
 pub(super) const FORM: Form = Form {
     name: "process",
-    about: "a supervisor in the background for hosts without systemd, and the programs it keeps running",
     args: &[
         must("tool"),
         must("config"),

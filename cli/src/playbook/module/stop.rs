@@ -10,11 +10,8 @@ use super::{
     unit::check_unit,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "stop",
-    about: "ends a unit or a supervisor: asked first, killed after the deadline",
-    args: &[may("unit"), may("pid_file"), may("config"), may("deadline")],
-};
+pub(super) const FORM: Form =
+    Form { name: "stop", args: &[may("unit"), may("pid_file"), may("config"), may("deadline")] };
 
 /// What is ended: a unit, or the supervisor of a pid file and a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

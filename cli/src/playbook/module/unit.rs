@@ -13,7 +13,6 @@ use super::{
 
 pub(super) const FORM: Form = Form {
     name: "unit",
-    about: "a systemd unit: its text, whether it starts at boot, whether it runs what is installed",
     args: &[
         must("name"),
         text("content"),

@@ -7,11 +7,8 @@ use super::{
     Act, Cx, Diff, Form, Found, Part, Way, check_owner, check_path, may, must,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "user",
-    about: "a system user that nobody logs in as, and the groups it is in where the host has them",
-    args: &[must("name"), may("home"), may("shell"), may("groups"), may("state")],
-};
+pub(super) const FORM: Form =
+    Form { name: "user", args: &[must("name"), may("home"), may("shell"), may("groups"), may("state")] };
 
 /// A system user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

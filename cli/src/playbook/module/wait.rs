@@ -9,11 +9,8 @@ use super::{
     Act, Cx, Diff, Form, Found, Part, Way, check_path, may,
 };
 
-pub(super) const FORM: Form = Form {
-    name: "wait",
-    about: "waits until a port of the host is open, a page answers, a file or a process is there",
-    args: &[may("tcp"), may("http"), may("file"), may("process"), may("timeout")],
-};
+pub(super) const FORM: Form =
+    Form { name: "wait", args: &[may("tcp"), may("http"), may("file"), may("process"), may("timeout")] };
 
 /// What is waited for; exactly one of the four.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,10 +67,8 @@ impl Part for Wait {
     }
 
     fn diff(&self, _cx: &Cx<'_>, found: &Found<'_>) -> Result<Diff, String> {
-        let mut diff = Diff::default();
         // What was so before may cease to be so by what was changed.
-        diff.follow = found.active || found.get("met").is_none();
-        Ok(diff)
+        Ok(Diff { follow: found.active || found.get("met").is_none(), ..Diff::default() })
     }
 
     fn way(&self, _cx: &Cx<'_>, _step: &PlannedStep) -> Result<Way, String> {

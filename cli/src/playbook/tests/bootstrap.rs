@@ -165,7 +165,7 @@ async fn units_are_rendered_for_systemd() {
     vars.set("root", json!(""));
     vars.set("systemd", json!(true));
     vars.set("router", json!({"listen": "127.0.0.1:8080", "admin": "127.0.0.1:9444"}));
-    let tasks = super::super::expand::expand(&playbook, &vars).unwrap();
+    let tasks = expand::expand(&playbook, &vars).unwrap();
     let units: Vec<String> = tasks
         .iter()
         .filter_map(|it| match &it.module {

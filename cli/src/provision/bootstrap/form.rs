@@ -344,7 +344,7 @@ mod tests {
             lines.extend(findings.iter().map(|it| format!("{}: {}", it.host, it.what)));
             assert_eq!(lines.join("; "), expected);
         };
-        check(&[c1.clone(), g1.clone()], "c1 unchanged [] #1; g1 unchanged [] #2");
+        check(&[c1, g1], "c1 unchanged [] #1; g1 unchanged [] #2");
         check(&[member("g1", 5, &[Role::Gpu], None, true)], "g1 change [address, api, gossip] #2");
         check(&[member("g1", 4, &[Role::Gpu], None, false)], "g1 change [incarnation] #3");
         check(&[member("g2", 6, &[Role::Gpu, Role::Router], None, false)], "g2 create [router, gpu] #1");

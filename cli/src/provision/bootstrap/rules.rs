@@ -366,7 +366,8 @@ mod tests {
 
     #[test]
     fn each_rule_names_the_host_and_the_remedy() {
-        let rows: Vec<(&str, Box<dyn FnOnce(&mut Vec<Member>)>)> = vec![
+        type Break = Box<dyn FnOnce(&mut Vec<Member>)>;
+        let rows: Vec<(&str, Break)> = vec![
             ("arch", Box::new(|it| it[0].facts.arch = Some("aarch64".into()))),
             ("musl", Box::new(|it| it[0].facts.libc = Some("musl".into()))),
             ("not root", Box::new(|it| it[1].facts.is_root = false)),
