@@ -6,15 +6,16 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
 };
 
 use mesh_core::{id::MeshName, time::Timestamp};
 use mesh_proto::files::{create_private_dir, write_private};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{Exit, Failure, Result, context::Dirs, human};
+use crate::{Code, Exit, Failure, Result, context::Dirs, human};
 
 /// The longest journal that is read, in bytes.
 const JOURNAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -102,15 +103,26 @@ impl Journal {
         Ok((journal, story))
     }
 
+    /// A run has one hand: two that go on with it at once would take each other's locks on hosts away.
     fn open(dir: PathBuf, head: Head) -> Result<Self> {
         let path = dir.join("journal.ndjson");
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed(&path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("run {} is being carried out by another command", head.id),
+            )
+            .coded(Code::LockHeld)
+            .at(path.display().to_string())
+            .next("wait until it is done, then mesh bootstrap --list"));
+        }
         Ok(Self { head, dir, file: Mutex::new(file) })
     }
 
     /// A second hand for the same journal.
     pub(crate) fn again(&self) -> Result<Self> {
-        Self::open(self.dir.clone(), self.head.clone())
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).try_clone().map_err(failed(&self.dir))?;
+        Ok(Self { head: self.head.clone(), dir: self.dir.clone(), file: Mutex::new(file) })
     }
 
     /// The run.
@@ -243,6 +255,9 @@ mod tests {
         assert_eq!((found.exit, found.head.mesh.as_str()), (None, "lab"));
         assert_eq!(fs::read_to_string(hosts_file(&dirs, &id)).unwrap(), "version: 1\n");
         let (journal, _) = Journal::resume(&dirs, &id).unwrap();
+        let second = Journal::resume(&dirs, &id).err().unwrap();
+        assert_eq!(second.exit, Exit::Refused, "{second}");
+        journal.again().unwrap().note("a second hand of the same command", None, json!({}));
         journal.host("h2", HostState::Failed, Some("disk full"));
         journal.end(Exit::Partly);
         let again = last(&dirs, &mesh).unwrap();
