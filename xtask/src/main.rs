@@ -8,7 +8,10 @@ mod test;
 mod up;
 mod wasm;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -82,7 +85,12 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The repository's root.
+/// The repository's root: that of the clone which cargo runs now, since clones may share one build cache.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|it| it.ends_with("xtask"));
+        let own = own.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+        own.parent().expect("xtask lies in the repository").to_owned()
+    })
 }
