@@ -73,6 +73,9 @@ _mesh() {
             mesh,init)
                 cmd="mesh__subcmd__init"
                 ;;
+            mesh,logs)
+                cmd="mesh__subcmd__logs"
+                ;;
             mesh,man)
                 cmd="mesh__subcmd__man"
                 ;;
@@ -228,6 +231,9 @@ _mesh() {
                 ;;
             mesh__subcmd__help,init)
                 cmd="mesh__subcmd__help__subcmd__init"
+                ;;
+            mesh__subcmd__help,logs)
+                cmd="mesh__subcmd__help__subcmd__logs"
                 ;;
             mesh__subcmd__help,man)
                 cmd="mesh__subcmd__help__subcmd__man"
@@ -404,7 +410,7 @@ _mesh() {
 
     case "${cmd}" in
         mesh)
-            opts="-c -o -q -v -y -h -V --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init check explain completion man version help"
+            opts="-c -o -q -v -y -h -V --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events logs top strategy token cert cluster playbook context init check explain completion man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1868,7 +1874,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__help)
-            opts="up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events top strategy token cert cluster playbook context init check explain completion man version help"
+            opts="up down bootstrap reset get describe apply diff delete cordon uncordon drain doctor events logs top strategy token cert cluster playbook context init check explain completion man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2259,6 +2265,20 @@ _mesh() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mesh__subcmd__help__subcmd__logs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mesh__subcmd__help__subcmd__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2547,6 +2567,84 @@ _mesh() {
             fi
             case "${prev}" in
                 --mesh)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__logs)
+            opts="-l -u -f -n -c -o -q -v -y -h -V --selector --unit --follow --since --lines --level --grep --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --selector)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
+                    COMPREPLY=($(compgen -W "agentd routerd engine supervisor" -- "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -W "agentd routerd engine supervisor" -- "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lines)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --grep)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

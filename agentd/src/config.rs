@@ -58,6 +58,9 @@ pub struct Config {
     /// NVIDIA's management library, where the loader does not find it by itself.
     #[serde(default)]
     pub nvml_library: Option<PathBuf>,
+    /// Where the logs of this node's daemons are, as files; absent = in the journal of the host.
+    #[serde(default)]
+    pub log_dir: Option<PathBuf>,
     /// What is logged: a level, or a filter in the syntax of `tracing`.
     #[serde(default = "log")]
     pub log: String,
@@ -94,6 +97,9 @@ impl Config {
             if !dir.is_absolute() {
                 return refuse(field, format!("`{}` must be an absolute path", dir.display()));
             }
+        }
+        if let Some(dir) = self.log_dir.as_ref().filter(|it| !it.is_absolute()) {
+            return refuse("log_dir", format!("`{}` must be an absolute path", dir.display()));
         }
         if !self.admin.ip().is_loopback() {
             return refuse("admin", format!("`{}` is plain HTTP and must be a loopback address", self.admin));
@@ -161,6 +167,7 @@ mod tests {
         check("node = \"node-4\"", "node = \"Node 4\"", "a node name");
         check("mesh = \"lab\"", "mesh = \"lab\"\nlisen = \"x\"", "unknown field `lisen`");
         check("\"/var/lib/mesh\"", "\"lib/mesh\"", "field `state_dir`");
+        check("mesh = \"lab\"", "mesh = \"lab\"\nlog_dir = \"log\"", "field `log_dir`");
         check("127.0.0.1:41003", "0.0.0.0:41003", "field `admin`");
         check("[{node = \"node-1\", api = \"127.0.0.1:41000\", voter = 1}]", "[]", "field `coordinators`");
         check("mesh = \"lab\"", "mesh = \"lab\"\nvoter = 2", "field `issuer_dir`");

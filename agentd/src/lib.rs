@@ -15,6 +15,7 @@ pub mod events;
 pub mod follow;
 pub mod gossip;
 pub mod identity;
+pub mod logs;
 pub mod metrics;
 pub mod observe;
 pub mod raft;
@@ -43,6 +44,7 @@ use self::{
     follow::Following,
     gossip::{GossipConfig, GossipHandle, GossipMetrics, GossipState, KeyRing},
     identity::{Coordinators, Issuing, JoinService, OwnIssuer, RENEW_AFTER, Rotation},
+    logs::Home,
     metrics::AgentMetrics,
     observe::{ObserveConfig, ObserveHandle, ObserveMetrics},
     raft::{Failure, Profile, RaftConfig, RaftHandle},
@@ -97,7 +99,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     tasks.spawn("admin", mesh_daemon::admin::serve(admin, registry, move || ready.check(), closed.clone()));
 
     let join = open_identity(&config, &identity, &desired, &tasks)?;
-    let services = Services { desired: &desired, identity: &identity, fetcher, observe: &observe, events, join, gate };
+    let logs = Home::new(config.log_dir.clone());
+    let services =
+        Services { desired: &desired, identity: &identity, fetcher, observe: &observe, events, join, logs, gate };
     let routes = services.routes(&closing);
     tasks.spawn("api", server::serve(listener, identity, routes, closed.clone()));
     mesh_daemon::notify::ready(&tasks);

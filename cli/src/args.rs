@@ -20,6 +20,7 @@ use crate::{
         explain::ExplainArgs,
         get::{DescribeArgs, GetArgs},
         init::InitArgs,
+        logs::LogsArgs,
         man::ManArgs,
         playbook::PlaybookCommand,
         reset::ResetArgs,
@@ -134,6 +135,8 @@ pub(crate) enum Command {
     Doctor,
     /// Shows what happened
     Events(EventsArgs),
+    /// Shows what the daemons of nodes wrote
+    Logs(LogsArgs),
     /// Shows the whole mesh live on one screen
     Top(TopArgs),
     /// Deploys the code that chooses where requests go
@@ -229,6 +232,12 @@ mod tests {
         check("mesh cert request bob", true);
         check("mesh context add bob.access --name prod", true);
         check("mesh events -f", true);
+        check("mesh logs node-4 -u routerd -f --since 10m --lines 50 --level warn --grep drain -o json", true);
+        check("mesh logs -l zone=a", true);
+        check("mesh logs", false);
+        check("mesh logs node-4 -u ../etc/passwd", false);
+        check("mesh logs node-4 --lines 10001", false);
+        check("mesh logs node-4 --since yesterday", false);
         check("mesh doctor -o json", true);
         check("mesh cluster status", true);
         check("mesh init ada@gpu-[1-3] --mesh lab", true);

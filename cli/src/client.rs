@@ -125,6 +125,11 @@ impl Session {
             .map_err(|error| sentence(&error))
     }
 
+    /// The way to one agent alone, which connects when it is first used.
+    pub(crate) fn channel_to(&self, endpoint: &Endpoint) -> Channel {
+        channel(&self.identity, endpoint.api, self.context.principal(endpoint))
+    }
+
     /// Says nothing about old answers on stderr: whoever shows them shows their age.
     pub(crate) fn hush(&self) {
         self.warned.set(true);

@@ -81,6 +81,8 @@ pub enum Thing {
     RouterReports,
     /// The raft log.
     Log,
+    /// What the daemons of a node wrote.
+    Logs,
 }
 
 impl fmt::Display for Thing {
@@ -96,6 +98,7 @@ impl fmt::Display for Thing {
             Self::GossipKeys => "gossip keys",
             Self::RouterReports => "router reports",
             Self::Log => "log",
+            Self::Logs => "logs",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Instants as numbers: core reads no clock, it is told the time.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -41,10 +41,29 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let instant: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
-        u64::try_from(instant.as_millisecond()).map(Self).map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    /// Reads RFC 3339 text; what is finer than a millisecond is left out.
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let wrong = |why: String| TimeError { text: text.chars().take(40).collect(), why };
+        let instant: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| wrong(error.to_string()))?;
+        u64::try_from(instant.as_millisecond()).map(Self).map_err(|_| wrong("it is before 1970".to_owned()))
+    }
+}
+
+/// A text that is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a time like 2026-11-21T09:52:03Z: {why}")]
+pub struct TimeError {
+    /// Its beginning.
+    pub text: String,
+    /// What the parser says.
+    pub why: String,
 }
 
 impl JsonSchema for Timestamp {
@@ -71,6 +90,13 @@ mod tests {
         let json = serde_json::to_string(&at).unwrap();
         assert_eq!(json, "\"2025-11-21T09:52:03.042Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), at);
-        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
+        let check = |text: &str, expected: Option<Timestamp>| {
+            assert_eq!(text.parse::<Timestamp>().ok(), expected, "{text}");
+        };
+        check("2025-11-21T09:52:03.042987Z", Some(at));
+        check("2025-11-21T10:52:03.042+01:00", Some(at));
+        check("1960-01-01T00:00:00Z", None);
+        check("2025-11-21", None);
+        check("yesterday", None);
     }
 }

@@ -10,7 +10,8 @@ use crate::{
     shell::{self, PROFILE},
 };
 
-const FILES: &[&str] = &["mesh/v1/objects.proto", "mesh/v1/fleet.proto", "mesh/v1/join.proto", "mesh/v1/raft.proto"];
+const FILES: &[&str] =
+    &["mesh/v1/objects.proto", "mesh/v1/fleet.proto", "mesh/v1/join.proto", "mesh/v1/raft.proto", "mesh/v1/logs.proto"];
 
 /// Writes everything that is generated; with `check` it only compares, and fails when a file is stale.
 pub(crate) fn run(check: bool) -> Result<()> {

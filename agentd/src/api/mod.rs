@@ -6,6 +6,7 @@ mod caller;
 mod cluster;
 pub mod fleet;
 pub mod initialize;
+pub mod logs;
 pub mod objects;
 pub mod peers;
 pub mod refuse;
@@ -16,19 +17,19 @@ pub mod writer;
 use mesh_proto::{
     tls::Identity,
     v1::{
-        blobs_server::BlobsServer, fleet_server::FleetServer, join_server::JoinServer, objects_server::ObjectsServer,
-        router_link_server::RouterLinkServer, signals_server::SignalsServer,
+        blobs_server::BlobsServer, fleet_server::FleetServer, join_server::JoinServer, logs_server::LogsServer,
+        objects_server::ObjectsServer, router_link_server::RouterLinkServer, signals_server::SignalsServer,
     },
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, interceptor::InterceptedService};
 
 use self::{
-    auth::Gate, blobs::BlobsApi, fleet::FleetApi, initialize::Initializer, objects::ObjectsApi, peers::Voters,
-    writer::Writer,
+    auth::Gate, blobs::BlobsApi, fleet::FleetApi, initialize::Initializer, logs::LogsApi, objects::ObjectsApi,
+    peers::Voters, writer::Writer,
 };
 use crate::{
-    blobs::fetch::Fetcher, desired::Desired, events::Events, identity::JoinService, observe::ObserveHandle,
+    blobs::fetch::Fetcher, desired::Desired, events::Events, identity::JoinService, logs::Home, observe::ObserveHandle,
     raft::RaftService,
 };
 
@@ -49,6 +50,8 @@ pub struct Services<'a> {
     pub events: Events,
     /// Certificates and tokens.
     pub join: JoinService,
+    /// Where the logs of this node are.
+    pub logs: Home,
     /// Decides about every call.
     pub gate: Gate,
 }
@@ -57,7 +60,7 @@ impl Services<'_> {
     /// All services of this node behind the gate; `closing` ends their streams.
     #[must_use]
     pub fn routes(self, closing: &CancellationToken) -> Routes {
-        let Services { desired, identity, fetcher, observe, events, join, gate } = self;
+        let Services { desired, identity, fetcher, observe, events, join, logs, gate } = self;
         let writer = Writer::new(desired.clone(), fetcher.clone());
         let initializer = Initializer::new(desired.clone(), identity.clone());
         let objects = ObjectsApi::new(desired.clone(), writer, closing.clone());
@@ -67,6 +70,7 @@ impl Services<'_> {
             .add_service(FleetServer::new(fleet).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(BlobsServer::new(blobs))
             .add_service(JoinServer::new(join))
+            .add_service(LogsServer::new(LogsApi::new(logs, closing.clone())))
             .add_service(SignalsServer::new(observe.signals()))
             .add_service(RouterLinkServer::new(observe.router_link()));
         if let Some(raft) = desired.raft() {

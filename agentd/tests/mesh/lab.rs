@@ -125,6 +125,7 @@ impl Lab {
             gossip_seeds: self.nodes.values().map(|it| it.gossip).collect(),
             leaf_ttl_s: 3600,
             nvml_library: None,
+            log_dir: None,
             log: "info".to_owned(),
         }
     }

@@ -16,6 +16,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod init;
+pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod nodes;
 pub(crate) mod playbook;
@@ -117,6 +118,7 @@ async fn dispatch(cx: &Cx, command: Command) -> Result {
         Command::Drain(args) => Box::pin(drain::run(cx, args)).await,
         Command::Doctor => Box::pin(doctor::run(cx)).await,
         Command::Events(args) => Box::pin(events::run(cx, args)).await,
+        Command::Logs(args) => Box::pin(logs::run(cx, args)).await,
         Command::Top(args) => Box::pin(top::run(cx, args)).await,
         Command::Strategy(command) => Box::pin(strategy::run(cx, command)).await,
         Command::Token(command) => Box::pin(token::run(cx, command)).await,

@@ -30,7 +30,7 @@ pub(super) fn findings(picture: &Picture, rows: &[NodeRow]) -> Vec<Finding> {
         // Of a node that is lost everything else is old news.
         let Some(status) = row.view.status.as_ref().filter(|_| row.view.phase != Phase::Lost) else { continue };
         findings.extend(state(picture, row, status));
-        findings.extend(engines(row, status));
+        findings.extend(engines(picture, row, status));
         findings.extend(gpus(row, status));
         if row.spec.is(Role::Router) {
             findings.extend(router(picture, row, status));
@@ -47,6 +47,11 @@ fn subject(row: &NodeRow) -> String {
 
 fn describe(row: &NodeRow) -> String {
     format!("mesh describe node {}", row.view.node)
+}
+
+/// What its agent wrote says more than what it says of itself.
+fn agent_logs(row: &NodeRow) -> String {
+    format!("mesh logs {} -u agentd --level warn", row.view.node)
 }
 
 /// Whether it is alive and in service.
@@ -66,13 +71,13 @@ fn life(picture: &Picture, row: &NodeRow) -> Option<Finding> {
         }
         Phase::Verifying if since.is_some_and(|ms| ms > SETTLE_MS) => {
             let finding =
-                Finding::new(Severity::Warning, subject(row), format!("not in service{waited}"), describe(row));
+                Finding::new(Severity::Warning, subject(row), format!("not in service{waited}"), agent_logs(row));
             Some(finding.why("it has not taken in the mesh's state, or not seen all its engines"))
         }
         Phase::Joining | Phase::Verifying | Phase::Ready | Phase::Cordoned | Phase::Draining | Phase::Drained => {
             let age = view.age_ms.filter(|ms| *ms > STALE_MS)?;
             let what = format!("nothing new of it for {}", duration(age));
-            Some(Finding::new(Severity::Warning, subject(row), what, describe(row)))
+            Some(Finding::new(Severity::Warning, subject(row), what, agent_logs(row)))
         }
     }
 }
@@ -95,7 +100,7 @@ fn state(picture: &Picture, row: &NodeRow, status: &NodeStatus) -> Vec<Finding> 
     let mut findings = Vec::new();
     if status.applied < picture.settled {
         let what = format!("behind: it is at revision {}, the mesh is at {}", status.applied, picture.settled);
-        findings.push(Finding::new(Severity::Warning, subject(row), what, describe(row)));
+        findings.push(Finding::new(Severity::Warning, subject(row), what, agent_logs(row)));
     }
     if let (Some(all), Some(left)) = (status.host.memory_bytes, status.host.memory_available_bytes)
         && left / MEMORY_LEFT_PERCENT < all / 100
@@ -107,12 +112,15 @@ fn state(picture: &Picture, row: &NodeRow, status: &NodeStatus) -> Vec<Finding> 
 }
 
 /// Engines that are declared and do not serve.
-fn engines(row: &NodeRow, status: &NodeStatus) -> Vec<Finding> {
+fn engines(picture: &Picture, row: &NodeRow, status: &NodeStatus) -> Vec<Finding> {
     let seen = |name: &str| status.engines.iter().find(|it| it.name.as_str() == name);
     let declared = row.spec.engines.iter();
     declared
         .filter_map(|spec| {
-            let next = format!("on the host of {}: curl -sS {}/v1/models", row.view.node, spec.url);
+            let next = match picture.is_local && spec.kind == EngineKind::Standin {
+                true => format!("mesh logs {} -u engine", row.view.node),
+                false => format!("on the host of {}: curl -sS {}/v1/models", row.view.node, spec.url),
+            };
             let subject = format!("engine/{}/{}", row.view.node, spec.name);
             match seen(spec.name.as_str()) {
                 None => Some(Finding::new(Severity::Warning, subject, format!("never seen at {}", spec.url), next)),
@@ -165,9 +173,10 @@ fn gpus(row: &NodeRow, status: &NodeStatus) -> Vec<Finding> {
 /// A router that does not report, or does not run what it should.
 fn router(picture: &Picture, row: &NodeRow, status: &NodeStatus) -> Vec<Finding> {
     let subject = format!("router/{}", row.view.node);
+    let logs = format!("mesh logs {} -u routerd", row.view.node);
     let next = match picture.is_local {
-        true => format!("mesh down {0} && mesh up {0}", row.view.node),
-        false => format!("on the host of {}: systemctl status mesh-routerd", row.view.node),
+        true => format!("{logs}; mesh down {0} && mesh up {0}", row.view.node),
+        false => format!("{logs}; on its host: systemctl status mesh-routerd"),
     };
     let Some(router) = &status.router else {
         return vec![Finding::new(Severity::Error, subject, "it has not reported to its agent", next)];

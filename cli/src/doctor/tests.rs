@@ -252,7 +252,7 @@ fn the_mesh() {
 
 #[test]
 fn nodes() {
-    let next = "mesh describe node gpu-1";
+    let next = "mesh logs gpu-1 -u agentd --level warn";
     check(
         |it| status_of(it, 3).applied = Revision(7),
         &[&format!("warning node/gpu-1: behind: it is at revision 7, the mesh is at 9 -> {next}")],
@@ -305,6 +305,13 @@ fn engines_and_gpus() {
         |it| status_of(it, 3).engines.clear(),
         &[&format!("warning engine/gpu-1/e: never seen at http://10.0.0.9:8000 -> {next}")],
     );
+    check(
+        |it| {
+            status_of(it, 3).engines.clear();
+            row_of(it, 3).spec.engines[0].kind = EngineKind::Standin;
+        },
+        &["warning engine/gpu-1/e: never seen at http://10.0.0.9:8000 -> mesh logs gpu-1 -u engine"],
+    );
     let next = "on the host of gpu-1: nvidia-smi -q";
     check(
         |it| status_of(it, 3).gpus = Probe::Unavailable("no driver".to_owned()),
@@ -328,7 +335,7 @@ fn engines_and_gpus() {
 
 #[test]
 fn routers() {
-    let again = "mesh down node-1 && mesh up node-1";
+    let again = "mesh logs node-1 -u routerd; mesh down node-1 && mesh up node-1";
     check(
         |it| status_of(it, 0).router = None,
         &[&format!("error router/node-1: it has not reported to its agent -> {again}")],

@@ -28,6 +28,7 @@ struct Agent<'a> {
     gossip_seeds: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nvml_library: Option<String>,
+    log_dir: &'a Path,
     log: &'a str,
     coordinators: Vec<Coordinator<'a>>,
 }
@@ -110,6 +111,7 @@ fn agent(plan: &Plan, node: &NodePlan, paths: &Paths, nvml_library: Option<&str>
         voter: node.voter,
         gossip_seeds: plan.coordinators().filter(|it| it.name != node.name).map(|it| it.gossip.to_string()).collect(),
         nvml_library: nvml_library.map(str::to_owned),
+        log_dir: &paths.logs(),
         log: "info",
         coordinators: coordinators
             .iter()

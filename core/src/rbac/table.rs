@@ -2,7 +2,7 @@
 
 use super::{
     Role::{self, Admin, Anonymous, Founder, Late, Node, Operator, Router, Viewer},
-    Thing::{self, Blobs, Certificates, Fleet, GossipKeys, Log, Mesh, Objects, RouterReports, Signals},
+    Thing::{self, Blobs, Certificates, Fleet, GossipKeys, Log, Logs, Mesh, Objects, RouterReports, Signals},
     Verb::{self, Delete, Enroll, Follow, Initialize, Read, Renew, Report, Vote, Watch, Write},
 };
 use crate::kind::Kind;
@@ -43,6 +43,8 @@ pub const RULES: &[Rule] = &[
             Blobs,
         ],
     ),
+    // Logs name people, addresses and paths: more than who only looks must know.
+    rule("operators-read-logs", &[Operator, Admin], &[Watch], &[Logs]),
     rule("admins-govern", &[Admin], &[Write, Delete], &[Objects]),
     rule("founders-initialize", &[Founder, Admin], &[Initialize], &[Mesh]),
     rule("founders-look", &[Founder], &[Read], &[Mesh]),
@@ -92,6 +94,7 @@ pub const RPCS: &[Rpc] = &[
     rpc("/mesh.v1.Join/Enroll", Enroll, Certificates),
     rpc("/mesh.v1.Join/GossipKeys", Read, GossipKeys),
     rpc("/mesh.v1.Join/Renew", Renew, Certificates),
+    rpc("/mesh.v1.Logs/Read", Watch, Logs),
     rpc("/mesh.v1.Objects/Apply", Write, Objects),
     rpc("/mesh.v1.Objects/Delete", Delete, Objects),
     rpc("/mesh.v1.Objects/Follow", Follow, Objects),

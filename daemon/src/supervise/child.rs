@@ -1,13 +1,6 @@
 //! One supervised process: started, watched, restarted with back-off, stopped.
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{io, path::PathBuf, process::Stdio, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
@@ -17,14 +10,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Process, SuperviseConfig};
+use super::{
+    config::{Process, SuperviseConfig},
+    log,
+};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// A process that ran this long has recovered: the next restart is quick again.
 const STEADY: Duration = Duration::from_secs(10);
-/// A log beyond this is moved aside (to `.1`) when its process is started.
-const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Owns one process.
 pub(super) struct Keeper {
@@ -71,7 +65,7 @@ impl Keeper {
     }
 
     fn start(&self) -> io::Result<Child> {
-        let log = open_log(&self.process.log)?;
+        let log = log::open(&self.process.log)?;
         let (program, args) = self.process.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(args).envs(&self.process.env).stdin(Stdio::null());
@@ -105,15 +99,6 @@ impl Keeper {
         let _ = std::fs::remove_file(&self.pid_file);
         tracing::info!(process = %self.process.name, "stopped");
     }
-}
-
-fn open_log(path: &Path) -> io::Result<File> {
-    if std::fs::metadata(path).is_ok_and(|it| it.len() > LOG_BYTES_MAX) {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(".1");
-        std::fs::rename(path, aside)?;
-    }
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
 }
 
 /// Has the kernel kill the process when the thread that starts it ends, so that a killed supervisor leaves no orphans.

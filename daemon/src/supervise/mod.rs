@@ -2,8 +2,12 @@
 
 mod child;
 mod config;
+mod log;
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -12,9 +16,11 @@ pub use self::config::{Process, SuperviseConfig};
 use crate::{
     Exit, Shutdown,
     config::load,
-    log,
     pid::{PidError, PidFile},
 };
+
+/// Logs are looked at this often: whether one has grown beyond its bound.
+const LOGS_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the processes of a configuration file until SIGTERM or SIGINT, then stops them in reverse order.
 ///
@@ -26,7 +32,7 @@ pub fn run(path: &Path) -> Exit {
         Ok(config) => config,
         Err(error) => return refuse(&error, Exit::Config),
     };
-    if let Err(error) = log::init("info", log::Format::Text) {
+    if let Err(error) = crate::log::init("info", crate::log::Format::Text) {
         return refuse(&error, Exit::Config);
     }
     if config.detach {
@@ -67,7 +73,9 @@ async fn supervise(config: SuperviseConfig) -> Exit {
         let _ = up.wait_for(|it| *it).await;
         keepers.push((process.name.clone(), stop, task));
     }
+    let bounds = tokio::spawn(bound(config.process.iter().map(|it| it.log.clone()).chain(log::own()).collect()));
     shutdown.begun().await;
+    bounds.abort();
     for (name, stop, task) in keepers.into_iter().rev() {
         stop.cancel();
         if task.await.is_err() {
@@ -76,4 +84,14 @@ async fn supervise(config: SuperviseConfig) -> Exit {
     }
     tracing::info!("all processes ended");
     Exit::Done
+}
+
+/// Keeps logs within their bound, off the thread that starts processes.
+async fn bound(logs: Vec<PathBuf>) {
+    loop {
+        tokio::time::sleep(LOGS_EVERY).await;
+        let logs = logs.clone();
+        // A look that failed has said why; one that panicked is tried again.
+        let _ = tokio::task::spawn_blocking(move || logs.iter().for_each(|it| log::bound(it))).await;
+    }
 }
