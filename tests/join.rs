@@ -129,6 +129,38 @@ fn a_host_joins_with_a_token_once_and_serves() {
     refused("gpu-9", &other, &["unknown token"]);
 }
 
+#[test]
+fn a_host_joins_as_a_router_and_serves() {
+    let mesh = Mesh::start(&[]);
+    let made = mesh.run(&["token", "create", "--nodes", "edge-*", "--role", "router", "-o", "json"]).ok().json();
+    let token = made["token"].as_str().unwrap();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (door, admin) = (free(), free());
+    let mut host = Host::new("edge-1");
+    host.args.extend(["--router-listen", &door, "--router-admin", &admin].map(str::to_owned));
+    let joined = host.join(&mesh, token).ok();
+    let config = host.dir.path().join("etc/mesh/routerd.toml").display().to_string();
+    assert!(joined.stdout.contains(&format!("and then: mesh-routerd --config {config}")), "{joined:?}");
+    Host::new("edge-2").join(&mesh, token).exits(6).says(&["was used by `edge-1` at"]);
+
+    let _agent = host.run();
+    let _router = Running::start("mesh-routerd", &["--config", &config], &host.dir.path().join("routerd.log"));
+    until("its router reports to its agent", Duration::from_secs(15), || {
+        let node = mesh.node("edge-1");
+        (node["status"]["phase"] == "Ready" && node["status"]["router"]["listen"] == format!("http://{door}"))
+            .then_some(())
+    });
+    let body = format!(r#"{{"model":"{}","max_tokens":4,"messages":[{{"role":"user","content":"x"}}]}}"#, mesh.model());
+    until("it serves", Duration::from_secs(10), || {
+        let answer = post(&format!("http://{door}/v1/chat/completions"), body.clone());
+        (answer.0 == 200 && answer.1.contains("simulated")).then_some(())
+    });
+    // The mesh counts on it: a drain waits for its word too.
+    mesh.run(&["drain", "node-7"]).ok();
+    mesh.run(&["uncordon", "node-7"]).ok();
+    mesh.run(&["doctor"]).ok();
+}
+
 /// An engine that is declared on the new node gets requests through the router.
 fn serves(mesh: &Mesh, host: &Host) {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -195,6 +227,7 @@ fn denied_everything(mesh: &Mesh, context: &str, role: &str, rule: &str) {
         &["strategy", "deploy", WASM],
         &["strategy", "rollback"],
         &["token", "create"],
+        &["logs", "node-4"],
     ] {
         check(mesh.run(&[&["--context", context], args].concat()));
     }
@@ -244,6 +277,7 @@ fn a_viewer_looks_and_a_node_is_no_operator() {
     apply(&mesh, "local", "kind: binding\nname: bob\nspec: {role: operator}\n").ok();
     mesh.run(&["--context", "bob", "cordon", "node-7"]).ok();
     mesh.run(&["--context", "bob", "uncordon", "node-7"]).ok();
+    mesh.run(&["--context", "bob", "logs", "node-4"]).ok();
     mesh.run(&["--context", "bob", "token", "create"]).exits(7).says(&["operators-work", "who may: admin"]);
     apply(&mesh, "bob", "kind: binding\nname: bob\nspec: {role: admin}\n").exits(7).says(&["who may: admin"]);
 

@@ -83,6 +83,11 @@ fn join(args: &JoinArgs) -> ExitCode {
         Ok(joined) => {
             println!("joined mesh {} as {}", joined.mesh, joined.id);
             println!("next: mesh-agentd run --config {}", joined.config.display());
+            if let Some(router) = &joined.router {
+                println!("and then: mesh-routerd --config {}", router.display());
+            } else if !args.router.is_empty() {
+                println!("note: the token makes this host no router: what was said of one has no effect");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -181,6 +186,8 @@ mod tests {
         check("mesh-agentd identity --dir pki", true);
         check("mesh-agentd identity", false);
         check("mesh-agentd join mesh-join.v1.a.b.c --at 10.0.0.1:7443 --node gpu-1", true);
+        check("mesh-agentd join - --at 10.0.0.1:7443 --node r --router-listen 0.0.0.0:80 --router-auth none", true);
+        check("mesh-agentd join - --at 10.0.0.1:7443 --node r --router-auth some", false);
         check("mesh-agentd join mesh-join.v1.a.b.c", false);
         check("mesh-agentd dial http://10.0.0.1:8000 http://10.0.0.2:8000", true);
         check("mesh-agentd dial", false);

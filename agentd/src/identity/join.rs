@@ -15,12 +15,14 @@ use mesh_proto::{
     tls::{CHAIN_FILE, Identity, IdentityError, KEY_FILE, write_dir},
     v1::{Contact, EnrollRequest, EnrollResponse, GossipKeysRequest, join_client::JoinClient},
 };
+use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{
+    join_router::{Router, RouterArgs, RouterKey},
     rotate::ders,
     token::{JoinToken, TokenRefusal},
 };
@@ -59,6 +61,9 @@ pub struct JoinArgs {
     /// Where the admin pages answer; by default 127.0.0.1:7444.
     #[arg(long, value_name = "IP:PORT")]
     pub admin: Option<SocketAddr>,
+    /// The router, if there is to be one.
+    #[command(flatten)]
+    pub router: RouterArgs,
 }
 
 /// What a join came to.
@@ -70,11 +75,16 @@ pub struct Joined {
     pub id: Principal,
     /// The configuration to start the agent with.
     pub config: PathBuf,
+    /// The configuration to start the router with, when the token makes this host one.
+    pub router: Option<PathBuf>,
 }
 
 /// Why a host has not joined.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
+    /// The command line asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
     /// The token is none, or the coordinator refuses it.
     #[error("token")]
     Token(#[from] TokenRefusal),
@@ -132,6 +142,7 @@ impl JoinError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Usage(_) => 2,
             Self::Token(_) => 6,
             Self::Already(_) => 7,
             Self::Resolve { .. } => 5,
@@ -162,6 +173,7 @@ fn call_code(status: &Status) -> u8 {
 /// # Errors
 /// [`JoinError`]; nothing but the key has been written unless the mesh has taken this host in.
 pub async fn run(args: &JoinArgs) -> Result<Joined, JoinError> {
+    args.router.check()?;
     let token: JoinToken = match args.token.as_str() {
         "-" => from_stdin().await?.parse()?,
         text => text.parse()?,
@@ -174,7 +186,7 @@ pub async fn run(args: &JoinArgs) -> Result<Joined, JoinError> {
     let at = tokio::net::lookup_host(&args.at).await.map_err(resolve)?.next();
     let at = at.ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
     let own = Addresses::of(args, at).map_err(resolve)?;
-    let key = places.key()?;
+    let (key, router) = (places.key()?, RouterKey::new()?);
     let request = EnrollRequest {
         token: token.reveal(),
         node: args.node.to_string(),
@@ -182,11 +194,12 @@ pub async fn run(args: &JoinArgs) -> Result<Joined, JoinError> {
         address: own.api.ip().to_string(),
         api: own.api.to_string(),
         gossip: own.gossip.to_string(),
+        router_csr: router.csr.clone().into(),
     };
     let answer = enroll(at, token.root, request).await?;
     let mesh = MeshName::new(answer.mesh.as_str())?;
     let contacts = answer.coordinators.iter().map(Place::of).collect::<Result<Vec<_>, _>>()?;
-    let (chain, roots) = (ders(answer.chain), ders(answer.roots));
+    let (chain, roots, router_chain) = (ders(answer.chain), ders(answer.roots), ders(answer.router_chain));
     let identity = Identity::from_parts(&key, chain.clone(), roots.clone())?;
     let expected = Principal::node(&mesh, &args.node);
     if identity.me() != expected {
@@ -200,9 +213,14 @@ pub async fn run(args: &JoinArgs) -> Result<Joined, JoinError> {
     write_dir(&places.identity, &key, &chain, &roots)?;
     create_private_dir(&places.state).map_err(file(&places.state))?;
     ring.save(&places.state.join("gossip.keys"))?;
+    let router = match router_chain.is_empty() {
+        true => None,
+        false => Some(router.write(&places.router((&mesh, args), own.api, &roots), &router_chain)?),
+    };
+    // Last: with it the host has joined.
     let text = config(&mesh, args, &own, (&places, &contacts))?;
     write_private(&places.config, text.as_bytes()).map_err(file(&places.config))?;
-    Ok(Joined { mesh, id: expected, config: places.config })
+    Ok(Joined { mesh, id: expected, config: places.config, router })
 }
 
 /// One line of standard input: a token there is in no list of processes.
@@ -235,7 +253,9 @@ async fn gossip_keys(identity: &Identity, contacts: &[Place]) -> Result<KeyRing,
 
 /// Where things lie under the root directory.
 struct Places {
+    etc: PathBuf,
     config: PathBuf,
+    pki: PathBuf,
     identity: PathBuf,
     state: PathBuf,
 }
@@ -244,7 +264,19 @@ impl Places {
     fn under(root: &Path) -> Result<Self, JoinError> {
         let root = std::path::absolute(root).map_err(|source| JoinError::File { path: root.to_owned(), source })?;
         let etc = root.join("etc/mesh");
-        Ok(Self { config: etc.join("agentd.toml"), identity: etc.join("pki/node"), state: root.join("var/lib/mesh") })
+        let pki = etc.join("pki");
+        let (config, identity, state) = (etc.join("agentd.toml"), pki.join("node"), root.join("var/lib/mesh"));
+        Ok(Self { etc, config, pki, identity, state })
+    }
+
+    fn router<'a>(
+        &'a self,
+        (mesh, args): (&'a MeshName, &'a JoinArgs),
+        agent: SocketAddr,
+        roots: &'a [CertificateDer<'static>],
+    ) -> Router<'a> {
+        let (etc, pki, state) = (&*self.etc, &*self.pki, &*self.state);
+        Router { mesh, node: &args.node, args: &args.router, agent, roots, etc, pki, state }
     }
 
     /// The key of an earlier try that did not end, or a new one.
@@ -358,6 +390,7 @@ mod tests {
             api: None,
             gossip: None,
             admin: None,
+            router: RouterArgs::default(),
         };
         let places = Places::under(&args.root).unwrap();
         let own = Addresses::of(&args, "127.0.0.1:7443".parse().unwrap()).unwrap();

@@ -129,12 +129,16 @@ impl Mesh {
     }
 
     async fn token(&self) -> String {
+        self.token_for("gpu").await
+    }
+
+    async fn token_for(&self, role: &str) -> String {
         let ada = Self::identity(&self.root, &self.dir.path().join("ada"), "spiffe://lab/operator/ada");
         let channel = channel(&ada, self.at, "spiffe://lab/node/node-1".parse().unwrap());
         let request = CreateTokenRequest {
             request_id: RequestId(rand::random()).to_string(),
             nodes: "gpu-*".into(),
-            roles: vec!["gpu".into()],
+            roles: vec![role.into()],
             ttl_ms: 60_000,
             uses: 1,
         };
@@ -144,7 +148,16 @@ impl Mesh {
     fn args(&self, token: &str, node: &str) -> JoinArgs {
         let own = Some("127.0.0.1:1".parse().unwrap());
         let (node, root) = (NodeName::new(node).unwrap(), self.dir.path().join("roots").join(node));
-        JoinArgs { token: token.to_owned(), at: self.at.to_string(), node, root, api: own, gossip: own, admin: own }
+        JoinArgs {
+            token: token.to_owned(),
+            at: self.at.to_string(),
+            node,
+            root,
+            api: own,
+            gossip: own,
+            admin: own,
+            router: RouterArgs::default(),
+        }
     }
 }
 
@@ -193,4 +206,29 @@ async fn a_join_that_broke_off_goes_on_with_the_same_key() {
     let key = read_private(&node.join(KEY_FILE)).unwrap();
     let again = run(&args).await.unwrap();
     assert_eq!((again, read_private(&node.join(KEY_FILE)).unwrap()), (first, key));
+}
+
+#[tokio::test]
+async fn a_host_that_joins_as_a_router_gets_an_identity_for_it() {
+    let mesh = Mesh::start().await;
+    let listen = Some("127.0.0.1:4711".parse().unwrap());
+    let router = RouterArgs { listen, ..RouterArgs::default() };
+    let args = JoinArgs { router, ..mesh.args(&mesh.token_for("router").await, "gpu-1") };
+    let joined = run(&args).await.unwrap();
+    let config = std::fs::read_to_string(joined.router.unwrap()).unwrap();
+    let pki = args.root.join("etc/mesh/pki");
+    assert!(config.contains("listen = \"127.0.0.1:4711\"") && config.contains("agent = \"127.0.0.1:1\""), "{config}");
+    let own = Identity::load(&pki.join("router")).unwrap();
+    assert_eq!(own.me().to_string(), "spiffe://lab/router/gpu-1");
+    let key = |part: &str| read_private(&pki.join(part).join(KEY_FILE)).unwrap();
+    assert_ne!(key("router"), key("node"));
+
+    let gpu = mesh.args(&mesh.token().await, "gpu-2");
+    assert_eq!(run(&gpu).await.unwrap().router, None, "a token of a gpu makes no router");
+    assert!(!gpu.root.join("etc/mesh/pki/router").exists() && !gpu.root.join("etc/mesh/routerd.toml").exists());
+    let open = RouterArgs { listen: Some("0.0.0.0:8080".parse().unwrap()), ..RouterArgs::default() };
+    let token = mesh.token_for("router").await;
+    let refused = run(&JoinArgs { router: open, ..mesh.args(&token, "gpu-3") }).await.unwrap_err();
+    assert_eq!(refused.exit_code(), 2, "{refused}");
+    run(&mesh.args(&token, "gpu-3")).await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 pub mod issue;
 pub mod join;
+pub mod join_router;
 pub mod keygen;
 pub mod life;
 pub mod rotate;

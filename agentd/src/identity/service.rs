@@ -115,13 +115,24 @@ impl Join for JoinService {
         let token: JoinToken = request.token.parse()?;
         let node = NodeName::new(request.node).map_err(invalid)?;
         let joiner = Joiner { node: node.clone(), key: csr_key(&request.csr).map_err(invalid)? };
+        // Checked before the token is spent.
+        let router_key = (!request.router_csr.is_empty()).then(|| csr_key(&request.router_csr)).transpose();
+        if router_key.map_err(invalid)? == Some(joiner.key) {
+            return Err(invalid("the router needs a key of its own"));
+        }
         let addresses =
             NodeSpec { address: request.address, api: request.api, gossip: request.gossip, ..NodeSpec::default() };
         let plan = self.enrol(&token, &joiner, addresses).await.inspect_err(|status| {
             tracing::warn!(%node, ?from, token = %token.id, reason = status.message(), "join refused");
         })?;
-        let chain = issuing.sign(&request.csr, &Principal::node(self.desired.mesh(), &node), clock::now());
-        let chain = chain.map_err(|error| Status::from(RenewRefusal::Ca(error)))?;
+        let sign = |csr: &[u8], id: &Principal| {
+            issuing.sign(csr, id, clock::now()).map_err(|error| Status::from(RenewRefusal::Ca(error)))
+        };
+        let chain = sign(&request.csr, &Principal::node(self.desired.mesh(), &node))?;
+        let router_chain = match plan.router && !request.router_csr.is_empty() {
+            true => sign(&request.router_csr, &Principal::router(self.desired.mesh(), &node))?,
+            false => Vec::new(),
+        };
         tracing::info!(%node, ?from, token = %token.id, by = %plan.by, incarnation = plan.incarnation, "node joined");
         Ok(Response::new(EnrollResponse {
             chain: wire(&chain),
@@ -129,6 +140,7 @@ impl Join for JoinService {
             mesh: self.desired.mesh().to_string(),
             incarnation: plan.incarnation,
             coordinators: self.contacts(),
+            router_chain: wire(&router_chain),
         }))
     }
 

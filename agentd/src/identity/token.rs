@@ -171,6 +171,8 @@ pub struct Enrolment {
     pub ops: Vec<Op>,
     /// Which incarnation of the node this is.
     pub incarnation: u32,
+    /// Whether the token makes it a router.
+    pub router: bool,
     /// Who made the token: on its word the node is let in.
     pub by: Principal,
 }
@@ -199,9 +201,9 @@ pub fn enrol(
     if known.voter.is_some() {
         return Err(TokenRefusal::Coordinator(joiner.node.clone()));
     }
-    let by = spec.by.clone();
+    let (by, router) = (spec.by.clone(), spec.roles.contains(&Role::Router));
     let spent = match spend(&token.id, &spec, joiner, now)? {
-        Spent::Before => return Ok(Enrolment { ops: Vec::new(), incarnation: known.incarnation, by }),
+        Spent::Before => return Ok(Enrolment { ops: Vec::new(), incarnation: known.incarnation, router, by }),
         Spent::Now(spent) => spent,
     };
     let incarnation = known.incarnation.saturating_add(1);
@@ -219,7 +221,7 @@ pub fn enrol(
         Op::Put { key, spec: write(&spent), expect: Expect::At(object.revision) },
         Op::Put { key: node_key, spec: write(&node), expect },
     ];
-    Ok(Enrolment { ops, incarnation, by })
+    Ok(Enrolment { ops, incarnation, router, by })
 }
 
 #[cfg(test)]

@@ -123,6 +123,7 @@ async fn tokens(lab: &Lab) {
             address: "127.0.0.1".into(),
             api,
             gossip,
+            router_csr: bytes::Bytes::new(),
         };
         JoinClient::new(lab.stranger("node-2")).enroll(request).await
     };
