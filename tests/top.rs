@@ -87,6 +87,40 @@ fn a_node_is_drained_and_taken_back_from_the_screen() {
 }
 
 #[test]
+fn a_cordon_and_a_rollback_from_the_screen() {
+    let mesh = Mesh::start(&[]);
+    let wasm = concat!(env!("CARGO_MANIFEST_DIR"), "/../strategy/sdk/prebuilt/hybrid.wasm");
+    mesh.run(&["strategy", "deploy", wasm]).ok();
+    let decides = || mesh.run(&["strategy", "status"]).ok().stdout;
+    assert!(decides().contains("hybrid"), "{}", decides());
+    let mut screen = top(&mesh, &[], &[]);
+
+    choose(&mut screen, "node-6");
+    screen.keys("c");
+    screen.shows("Cordon node-6");
+    screen.shows("simulated-model 3 -> 2");
+    screen.keys("n");
+    screen.shows("cancelled: nothing was changed");
+    assert_eq!(phase(&mesh, "node-6"), "Ready");
+    screen.keys("c");
+    screen.shows("simulated-model 3 -> 2");
+    screen.keys("y");
+    screen.until("node-6 is cordoned", |text| row(text, "node-6").contains("⊘ cordon"));
+    until("the mesh says so too", QUICKLY, || (phase(&mesh, "node-6") == "Cordoned").then_some(()));
+
+    screen.keys("4");
+    screen.shows("[4 Routing]");
+    screen.shows("hybrid");
+    screen.keys("R");
+    screen.shows("Roll the strategy back");
+    screen.shows("The previous strategy decides again on every router.");
+    assert!(decides().contains("hybrid"), "asking changes nothing");
+    screen.keys("y");
+    until("the one before decides", QUICKLY, || decides().contains("least_queue").then_some(()));
+    screen.shows("least_queue");
+}
+
+#[test]
 fn agents_that_fall_silent_are_seen_and_so_is_their_return() {
     let mesh = Mesh::start(&[]);
     let mut screen = top(&mesh, &["--read-only"], &[]);

@@ -185,7 +185,8 @@ fn deadline(_: &Model, node: &Node, now: Timestamp) -> Option<String> {
 
 fn behind(model: &Model, node: &Node, now: Timestamp) -> Option<String> {
     let fresh = node.age_ms(now).is_some_and(|ms| ms <= STALE_MS);
-    let applied = node.applied.filter(|it| fresh && node.phase != Phase::Lost && it.0 < model.link.revision.0)?;
+    let settled = model.link.settled(now)?;
+    let applied = node.applied.filter(|it| fresh && node.phase != Phase::Lost && *it < settled)?;
     Some(format!("replica at revision {applied}, {} behind", model.link.revision.0 - applied.0))
 }
 

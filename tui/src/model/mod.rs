@@ -117,7 +117,7 @@ impl Model {
                     self.fleet.apply(picture, &mut self.names);
                 }
             }
-            FeedEvent::Cluster(it) => self.link.cluster(it),
+            FeedEvent::Cluster(it) => self.link.cluster(it, now),
             FeedEvent::Strategy(it) => self.link.strategy = Some(it),
             FeedEvent::Event(it) => self.events.push(it),
             FeedEvent::Dropped(count) => self.link.dropped = self.link.dropped.saturating_add(count),
