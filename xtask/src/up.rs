@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<()> {
     println!("\n$ mesh get nodes");
     shell::run(Command::new(&mesh).args(["get", "nodes"]))?;
     println!(
-        "\nThe mesh is running. Next, try:\n  export PATH={}:$PATH\n  mesh drain node-7        # takes a node out without losing a request\n  \
+        "\nThe mesh is running. Next, try:\n  export PATH={}:$PATH\n  mesh top                 # the dashboard; ? shows its keys, q leaves\n  mesh drain node-7        # takes a node out without losing a request\n  \
          mesh uncordon node-7     # and brings it back\n  mesh down                # stops everything",
         bin.display()
     );

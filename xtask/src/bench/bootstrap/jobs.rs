@@ -11,8 +11,17 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
-/// What is installed on every host.
-const BINARIES: &str = "mesh mesh-agentd mesh-routerd";
+/// What is installed somewhere.
+const BINARIES: [&str; 3] = ["mesh", "mesh-agentd", "mesh-routerd"];
+
+/// What the host of an index is to have; the bed makes its first three hosts coordinators, and the next the router.
+fn needs(index: usize) -> &'static [&'static str] {
+    match index {
+        0..3 => &["mesh-agentd", "mesh"],
+        3 => &["mesh-agentd", "mesh-routerd"],
+        _ => &["mesh-agentd"],
+    }
+}
 
 /// One way to do the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,12 +114,18 @@ impl Bench {
             let key = signature["public_key"].as_str().unwrap_or_default();
             fs::write(config.join("config.toml"), format!("trusted_keys = [\"{key}\"]\n")).context("trust the key")?;
         }
-        let sums = shell::output(Command::new("sha256sum").args(BINARIES.split(' ')).current_dir(binaries))?;
+        let sums = shell::output(Command::new("sha256sum").args(BINARIES).current_dir(binaries))?;
         fs::write(folder.join("SHA256SUMS"), sums).context("write the digests")?;
         fs::write(folder.join("agent.conf"), "node = \"bench\"\n").context("write the configuration")?;
+        let hosts: Vec<String> = contact
+            .addresses
+            .iter()
+            .enumerate()
+            .map(|(i, it)| format!("{it} names={:?}", needs(i).join(",")))
+            .collect();
         let inventory = format!(
             "[hosts]\n{}\n[hosts:vars]\nansible_user=root\nansible_ssh_private_key_file={}\nansible_ssh_common_args=-F none -o UserKnownHostsFile={} -o StrictHostKeyChecking=yes\nfiles={}\nsums={}\n",
-            contact.addresses.join("\n"),
+            hosts.join("\n"),
             contact.key,
             contact.known_hosts,
             binaries.display(),
@@ -161,9 +176,10 @@ impl Bench {
 
     fn script(&self, name: &str) -> Command {
         let mut command = Command::new("bash");
-        command.arg(self.folder.join(name)).env("HOSTS", self.contact.addresses.join("\n"));
+        let lines = self.contact.addresses.iter().enumerate().map(|(i, it)| format!("{it} {}\n", needs(i).join(" ")));
+        command.arg(self.folder.join(name)).env("HOSTS", lines.collect::<String>());
         command.env("KEY", &self.contact.key).env("KNOWN", &self.contact.known_hosts);
-        command.env("FILES", &self.binaries).env("SUMS", &self.folder).env("NAMES", BINARIES);
+        command.env("FILES", &self.binaries).env("SUMS", &self.folder);
         command
     }
 }
@@ -181,8 +197,9 @@ pub(super) fn ansible(folder: &Path) -> Result<PathBuf> {
 const ONE: &str = r#"set -eu
 export S="-F none -i $KEY -o UserKnownHostsFile=$KNOWN -o StrictHostKeyChecking=yes -o BatchMode=yes -o LogLevel=ERROR"
 one() {
-  tar -C "$SUMS" -cf - SHA256SUMS agent.conf -C "$FILES" $NAMES | ssh $S "root@$1" '
-    set -eu; d=/opt/peer-one; mkdir -p $d/bin /etc/peer-one /var/lib/peer-one; cd $d/bin; tar -xf -; sha256sum -c --quiet SHA256SUMS
+  set -- $1; host=$1; shift
+  tar -C "$SUMS" -cf - SHA256SUMS agent.conf -C "$FILES" "$@" | ssh $S "root@$host" '
+    set -eu; d=/opt/peer-one; mkdir -p $d/bin /etc/peer-one /var/lib/peer-one; cd $d/bin; tar -xf -; sha256sum -c --quiet --ignore-missing SHA256SUMS
     chmod 755 mesh*; mv agent.conf /etc/peer-one/; printf "[Service]\nExecStart=/bin/true\n" > /etc/peer-one/unit
     setsid -f sleep 301 </dev/null >/dev/null 2>&1; pgrep -f "sleep 301" >/dev/null'
 }
@@ -193,11 +210,11 @@ echo "$HOSTS" | xargs -P 16 -I{} bash -c 'one {}'
 const SCP: &str = r#"set -eu
 export S="-F none -i $KEY -o UserKnownHostsFile=$KNOWN -o StrictHostKeyChecking=yes -o BatchMode=yes -o LogLevel=ERROR"
 one() {
-  d=/opt/peer-scp
-  ssh $S "root@$1" "mkdir -p $d/bin /etc/peer-scp /var/lib/peer-scp"
-  for f in $NAMES; do scp -q $S "$FILES/$f" "root@$1:$d/bin/"; done
-  scp -q $S "$SUMS/SHA256SUMS" "$SUMS/agent.conf" "root@$1:$d/bin/"
-  ssh $S "root@$1" "set -eu; cd $d/bin; sha256sum -c --quiet SHA256SUMS; chmod 755 mesh*; mv agent.conf /etc/peer-scp/
+  set -- $1; host=$1; shift; d=/opt/peer-scp
+  ssh $S "root@$host" "mkdir -p $d/bin /etc/peer-scp /var/lib/peer-scp"
+  for f in "$@"; do scp -q $S "$FILES/$f" "root@$host:$d/bin/"; done
+  scp -q $S "$SUMS/SHA256SUMS" "$SUMS/agent.conf" "root@$host:$d/bin/"
+  ssh $S "root@$host" "set -eu; cd $d/bin; sha256sum -c --quiet --ignore-missing SHA256SUMS; chmod 755 mesh*; mv agent.conf /etc/peer-scp/
     printf '[Service]\nExecStart=/bin/true\n' > /etc/peer-scp/unit
     setsid -f sleep 302 </dev/null >/dev/null 2>&1; pgrep -f 'sleep 302' >/dev/null"
 }
@@ -211,9 +228,9 @@ const SITE: &str = r#"- hosts: hosts
     - ansible.builtin.file: { path: "{{ item }}", state: directory, mode: "0755" }
       loop: [/opt/peer-ansible/bin, /etc/peer-ansible, /var/lib/peer-ansible]
     - ansible.builtin.copy: { src: "{{ files }}/{{ item }}", dest: /opt/peer-ansible/bin/, mode: "0755" }
-      loop: [mesh, mesh-agentd, mesh-routerd]
+      loop: "{{ names.split(',') }}"
     - ansible.builtin.copy: { src: "{{ sums }}/SHA256SUMS", dest: /opt/peer-ansible/bin/, mode: "0644" }
-    - ansible.builtin.command: { cmd: sha256sum -c --quiet SHA256SUMS, chdir: /opt/peer-ansible/bin }
+    - ansible.builtin.command: { cmd: sha256sum -c --quiet --ignore-missing SHA256SUMS, chdir: /opt/peer-ansible/bin }
       changed_when: false
     - ansible.builtin.copy: { src: "{{ sums }}/agent.conf", dest: /etc/peer-ansible/, mode: "0644" }
     - ansible.builtin.copy: { content: "[Service]\nExecStart=/bin/true\n", dest: /etc/peer-ansible/unit, mode: "0644" }
