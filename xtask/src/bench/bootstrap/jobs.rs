@@ -197,7 +197,7 @@ pub(super) fn ansible(folder: &Path) -> Result<PathBuf> {
 const ONE: &str = r#"set -eu
 export S="-F none -i $KEY -o UserKnownHostsFile=$KNOWN -o StrictHostKeyChecking=yes -o BatchMode=yes -o LogLevel=ERROR"
 one() {
-  set -- $1; host=$1; shift
+  host=$1; shift
   tar -C "$SUMS" -cf - SHA256SUMS agent.conf -C "$FILES" "$@" | ssh $S "root@$host" '
     set -eu; d=/opt/peer-one; mkdir -p $d/bin /etc/peer-one /var/lib/peer-one; cd $d/bin; tar -xf -; sha256sum -c --quiet --ignore-missing SHA256SUMS
     chmod 755 mesh*; mv agent.conf /etc/peer-one/; printf "[Service]\nExecStart=/bin/true\n" > /etc/peer-one/unit
@@ -210,7 +210,7 @@ echo "$HOSTS" | xargs -P 16 -I{} bash -c 'one {}'
 const SCP: &str = r#"set -eu
 export S="-F none -i $KEY -o UserKnownHostsFile=$KNOWN -o StrictHostKeyChecking=yes -o BatchMode=yes -o LogLevel=ERROR"
 one() {
-  set -- $1; host=$1; shift; d=/opt/peer-scp
+  host=$1; shift; d=/opt/peer-scp
   ssh $S "root@$host" "mkdir -p $d/bin /etc/peer-scp /var/lib/peer-scp"
   for f in "$@"; do scp -q $S "$FILES/$f" "root@$host:$d/bin/"; done
   scp -q $S "$SUMS/SHA256SUMS" "$SUMS/agent.conf" "root@$host:$d/bin/"
