@@ -2940,7 +2940,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__playbook__subcmd__run)
-            opts="-c -o -q -v -y -h -V --local --dry-run --check --diff --var --secret --tags --start-at --bundle --detailed-exitcode --progress --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
+            opts="-f -c -o -q -v -y -h -V --local --file --limit --exclude --concurrency --host-key-policy --progress --dry-run --check --diff --var --secret --tags --start-at --bundle --detailed-exitcode --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2948,6 +2948,34 @@ _mesh() {
             case "${prev}" in
                 --local)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --concurrency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-key-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
                     return 0
                     ;;
                 --var)
@@ -2968,10 +2996,6 @@ _mesh() {
                     ;;
                 --bundle)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --progress)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
                     return 0
                     ;;
                 --context)

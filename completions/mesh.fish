@@ -898,13 +898,20 @@ complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subc
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from lint" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l local -d 'Runs on this machine, with everything below a directory (/ for the machine itself)' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s f -l file -d 'Runs on the hosts of this file, over SSH' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l limit -d 'Only these hosts: NAME, NAME*, LABEL=VALUE, role=ROLE, with commas between them' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l exclude -d 'Not these hosts' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l concurrency -d 'How many hosts are worked on at once' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l host-key-policy -d 'What happens when a host key is not known, in the place of the file\'s word' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l progress -d 'How progress is told, on stderr' -r -f -a "auto\t'Moving lines on a terminal, plain lines elsewhere'
+plain\t'A line for each thing that happens'
+json\t'A JSON object for each thing that happens'
+none\t'Nothing'"
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l var -d 'Gives a variable a value: JSON, or else a text' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l secret -d 'Gives a secret the content of a file' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l tags -d 'Runs only steps with one of these tags' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l start-at -d 'Begins at this step' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l bundle -d 'Takes the binaries from this bundle instead of those beside mesh' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l progress -d 'How progress is told on stderr' -r -f -a "plain\t'Lines for people, unless nothing may be said'
-json\t'One JSON object a line'"
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s c -l context -d 'The context to use: a name from `mesh context ls`' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l endpoint -d 'The only agent to ask: NODE, IP:PORT of the context, or NODE=IP:PORT' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s o -l output -d 'How results are written' -r -f -a "table\t'Aligned columns for people'

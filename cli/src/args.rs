@@ -225,6 +225,9 @@ mod tests {
         check("mesh strategy rollback", true);
         check("mesh token create --role gpu --ttl 15m", true);
         check("mesh playbook run bootstrap --local /tmp/x --check --diff --var mesh=lab", true);
+        check("mesh playbook run x.yaml -f hosts.yaml --limit gpu-* --check --diff --concurrency 4 -o json", true);
+        check("mesh playbook run x.yaml -f hosts.yaml --local /", false);
+        check("mesh playbook run x.yaml --local / --limit gpu-1", false);
         check("mesh playbook run bootstrap", false);
         check("mesh playbook lint", false);
         check("mesh cert issue bob --role viewer", true);

@@ -1,6 +1,7 @@
 //! `mesh playbook ls|show|lint|run`.
 
 mod desk;
+mod fleet;
 mod run;
 mod told;
 
@@ -26,7 +27,10 @@ pub(crate) enum PlaybookCommand {
     /// Checks playbooks: unknown modules, keys, handlers and variables
     Lint(LintArgs),
     /// Makes the steps of a playbook true on hosts
-    Run(RunArgs),
+    #[command(
+        after_help = "Examples:\n  mesh playbook run tune.yaml -f hosts.yaml --limit 'gpu-*' --check --diff\n  mesh playbook run tune.yaml -f hosts.yaml --var governor=performance\n  mesh playbook run bootstrap --local /tmp/x --check\n\nHosts are connected to, locked and changed as `mesh bootstrap` does it: those in service a few at a time, by `rolling` of the file. What the file says of a host is in mesh, node, address, roles, labels, pool, zone, root and systemd."
+    )]
+    Run(Box<RunArgs>),
 }
 
 /// Which playbook.
@@ -50,7 +54,7 @@ pub(crate) async fn run(cx: &Cx, command: PlaybookCommand) -> Result {
         PlaybookCommand::Ls => ls(cx),
         PlaybookCommand::Show(args) => show(cx, &args),
         PlaybookCommand::Lint(args) => lint(cx, &args),
-        PlaybookCommand::Run(args) => run::run(cx, args).await,
+        PlaybookCommand::Run(args) => run::run(cx, &args).await,
     }
 }
 

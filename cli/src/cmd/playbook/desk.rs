@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use serde_json::json;
@@ -13,29 +13,23 @@ use crate::{
     Exit, Failure, Result,
     output::note,
     playbook::{Blob, Controller, Event, KeyRequest, SignedKey},
-    provision::release::{BINARIES, sha256_of},
+    provision::{
+        bootstrap::board::{Board, Style},
+        release::{BINARIES, sha256_of},
+    },
 };
 
 /// The largest secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// How events are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(crate) enum ProgressForm {
-    /// Lines for people, unless nothing may be said.
-    #[default]
-    Plain,
-    /// One JSON object a line.
-    Json,
-}
-
 /// What a run has at hand.
-#[derive(Debug)]
 pub(super) struct Desk {
     blobs: BTreeMap<String, Blob>,
     secrets: BTreeMap<String, Vec<u8>>,
-    progress: ProgressForm,
+    progress: Style,
     quiet: bool,
+    /// Tells of many hosts in the place of lines.
+    board: Option<Arc<Board>>,
     /// The last tenth of an upload that was told, by host.
     tenth: Mutex<BTreeMap<String, u64>>,
 }
@@ -45,13 +39,19 @@ impl Desk {
     pub(super) fn new(
         bundle: Option<&Path>,
         secrets: &[(String, PathBuf)],
-        progress: ProgressForm,
+        progress: Style,
         quiet: bool,
     ) -> Result<Self> {
         let exe = std::env::current_exe()?;
         let dir = bundle.map(|it| it.join("bin")).or_else(|| exe.parent().map(Path::to_owned)).unwrap_or_default();
-        let mut desk =
-            Self { blobs: BTreeMap::new(), secrets: BTreeMap::new(), progress, quiet, tenth: Mutex::default() };
+        let mut desk = Self {
+            blobs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            progress,
+            quiet,
+            board: None,
+            tenth: Mutex::default(),
+        };
         for name in BINARIES {
             let path = dir.join(name);
             // A playbook that needs a binary which is not there says so.
@@ -64,6 +64,12 @@ impl Desk {
             desk.secrets.insert(name.clone(), secret(path)?);
         }
         Ok(desk)
+    }
+
+    /// Has the events told on a board.
+    pub(super) fn on(mut self, board: Arc<Board>) -> Self {
+        self.board = Some(board);
+        self
     }
 
     fn text(host: &str, event: &Event) -> Option<String> {
@@ -114,11 +120,22 @@ impl Controller for Desk {
     }
 
     fn event(&self, host: &str, event: &Event) {
+        if let Some(board) = &self.board {
+            return match event {
+                Event::StepStarted { step } => board.step(host, &step.0),
+                Event::Sent { step, bytes, total } => board.sent(host, &step.0, *bytes, *total),
+                // The end of the host says them together.
+                Event::StepChanged { .. }
+                | Event::StepUnchanged { .. }
+                | Event::StepSkipped { .. }
+                | Event::StepFailed { .. } => {}
+            };
+        }
         if !self.is_news(host, event) {
             return;
         }
         match self.progress {
-            ProgressForm::Json => {
+            Style::Json => {
                 let mut line = json!({ "host": host });
                 if let (Some(line), Ok(serde_json::Value::Object(event))) =
                     (line.as_object_mut(), serde_json::to_value(event))
@@ -127,9 +144,9 @@ impl Controller for Desk {
                 }
                 note(&line.to_string());
             }
-            ProgressForm::Plain if self.quiet => {}
-            ProgressForm::Plain => {
-                if let Some(text) = Self::text(host, event) {
+            Style::None => {}
+            Style::Auto | Style::Plain => {
+                if let Some(text) = Self::text(host, event).filter(|_| !self.quiet) {
                     note(&text);
                 }
             }

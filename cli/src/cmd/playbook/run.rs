@@ -1,17 +1,18 @@
 //! `mesh playbook run`: look at every host, tell, ask, do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    desk::{Desk, ProgressForm},
+    desk::Desk,
+    fleet,
     told::{self, Ended},
 };
 use crate::{
     Exit, Failure, Result,
-    cmd::Cx,
+    cmd::{Cx, bootstrap::HowArgs},
     host::{Host, Job, shell::Shell},
     playbook::{self, HostPlan, Playbook, Report, StepId, Vars, apply, examine},
 };
@@ -23,17 +24,28 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "NAME|FILE")]
     playbook: String,
     /// Runs on this machine, with everything below a directory (/ for the machine itself)
-    #[arg(long, value_name = "DIR")]
-    local: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "file", conflicts_with = "file")]
+    local: Option<PathBuf>,
+    /// Runs on the hosts of this file, over SSH
+    #[arg(long, short = 'f', value_name = "HOSTS.yaml")]
+    file: Option<PathBuf>,
+    /// Only these hosts: NAME, NAME*, LABEL=VALUE, role=ROLE, with commas between them
+    #[arg(long, value_name = "HOSTS", conflicts_with = "local")]
+    pub(super) limit: Option<String>,
+    /// Not these hosts
+    #[arg(long, value_name = "HOSTS", conflicts_with = "local")]
+    pub(super) exclude: Option<String>,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
     /// Only looks, and says what would change
     #[arg(long, visible_alias = "dry-run")]
-    check: bool,
+    pub(super) check: bool,
     /// Shows the lines of texts that change
     #[arg(long)]
-    diff: bool,
+    pub(super) diff: bool,
     /// Gives a variable a value: JSON, or else a text
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
-    vars: Vec<(String, Value)>,
+    pub(super) vars: Vec<(String, Value)>,
     /// Gives a secret the content of a file
     #[arg(long = "secret", value_name = "NAME=FILE", value_parser = secret)]
     secrets: Vec<(String, PathBuf)>,
@@ -42,16 +54,20 @@ pub(crate) struct RunArgs {
     tags: Vec<String>,
     /// Begins at this step
     #[arg(long, value_name = "STEP")]
-    start_at: Option<String>,
+    pub(super) start_at: Option<String>,
     /// Takes the binaries from this bundle instead of those beside mesh
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// Ends with code 10 when --check finds something to change
     #[arg(long, requires = "check")]
-    detailed_exitcode: bool,
-    /// How progress is told on stderr
-    #[arg(long, value_enum, default_value_t)]
-    progress: ProgressForm,
+    pub(super) detailed_exitcode: bool,
+}
+
+impl RunArgs {
+    /// The operator's side of the run.
+    pub(super) fn desk(&self, cx: &Cx) -> Result<Desk> {
+        Desk::new(self.bundle.as_deref(), &self.secrets, self.how.progress, cx.out.quiet)
+    }
 }
 
 fn variable(text: &str) -> std::result::Result<(String, Value), String> {
@@ -66,7 +82,7 @@ fn secret(text: &str) -> std::result::Result<(String, PathBuf), String> {
     Ok((name.to_owned(), file.into()))
 }
 
-pub(super) async fn run(cx: &Cx, args: RunArgs) -> Result {
+pub(super) async fn run(cx: &Cx, args: &RunArgs) -> Result {
     let (mut playbook, _) = playbook::find(&args.playbook)?;
     for (name, _) in &args.vars {
         playbook
@@ -76,11 +92,15 @@ pub(super) async fn run(cx: &Cx, args: RunArgs) -> Result {
     if !args.tags.is_empty() {
         playbook = playbook.tagged(&args.tags).map_err(|why| Failure::new(Exit::Usage, why))?;
     }
-    let desk = Desk::new(args.bundle.as_deref(), &args.secrets, args.progress, cx.out.quiet)?;
+    if let Some(file) = &args.file {
+        return fleet::run(cx, args, playbook, file).await;
+    }
+    let desk = args.desk(cx)?;
     let host = Shell::new("localhost");
-    let root = std::path::absolute(&args.local)?.display().to_string();
-    let mut vars = facts(&host).await?;
-    vars.set("root", Value::String(root.trim_end_matches('/').to_owned()));
+    let root = std::path::absolute(args.local.as_deref().unwrap_or(Path::new("/")))?.display().to_string();
+    let root = root.trim_end_matches('/').to_owned();
+    let mut vars = facts(&host, &root).await?.vars;
+    vars.set("root", Value::String(root));
     args.vars.iter().for_each(|(name, value)| vars.set(name, value.clone()));
 
     let plan = examine(&host, &playbook, &vars, &desk).await.map_err(|error| error.failure(host.name()))?;
@@ -94,28 +114,44 @@ pub(super) async fn run(cx: &Cx, args: RunArgs) -> Result {
     if args.diff {
         told::diffs(cx, &plans)?;
     }
+    say_yes(cx, &plans)?;
     let [plan] = plans;
-    if !plan.is_done() {
-        agree(cx, &plan)?;
-    }
     let result: std::result::Result<Report, Failure> =
         apply(&host, &plan, &desk, from.as_ref()).await.map_err(Failure::from);
     told::results(cx, &[Ended { host: host.name().to_owned(), result }])
 }
 
 /// What every host tells of itself before its steps are filled in.
-async fn facts<H: Host>(host: &H) -> Result<Vars> {
-    let script = "uname -m; if [ -d /run/systemd/system ]; then echo true; else echo false; fi; uname -n";
-    let output = host.run(Job::new("facts", script)).await?;
+pub(super) struct Found {
+    pub(super) vars: Vars,
+    pub(super) has_systemd: bool,
+    /// Whether the agent of a mesh is installed below the root.
+    pub(super) is_member: bool,
+}
+
+const FACTS: &str = r#"
+has() { if [ -e "$1" ]; then echo true; else echo false; fi; }
+uname -m
+has /run/systemd/system
+uname -n
+has "$1/etc/mesh/agentd.toml"
+"#;
+
+pub(super) async fn facts<H: Host>(host: &H, root: &str) -> Result<Found> {
+    let mut job = Job::new("facts", FACTS);
+    job.args = vec![root.into()];
+    let output = host.run(job).await?;
     let text = output.text();
     let mut lines = text.lines();
     let arch = lines.next().unwrap_or_default();
     let has_systemd = lines.next() == Some("true");
     let hostname = lines.next().unwrap_or_default();
-    Ok(Vars::new(&json!({ "host": host.name(), "arch": arch, "systemd": has_systemd, "hostname": hostname })))
+    let is_member = lines.next() == Some("true");
+    let vars = json!({ "host": host.name(), "arch": arch, "systemd": has_systemd, "hostname": hostname });
+    Ok(Found { vars: Vars::new(&vars), has_systemd, is_member })
 }
 
-fn start(playbook: &Playbook, plan: &HostPlan, name: &str) -> Result<StepId> {
+pub(super) fn start(playbook: &Playbook, plan: &HostPlan, name: &str) -> Result<StepId> {
     let found = plan.steps.iter().find(|it| it.id.0 == name).map(|it| it.id.clone());
     found.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("the playbook {} has no step `{name}`", playbook.name))
@@ -124,9 +160,14 @@ fn start(playbook: &Playbook, plan: &HostPlan, name: &str) -> Result<StepId> {
 }
 
 /// Asks before a person's run changes anything; scripts have said what they want.
-fn agree(cx: &Cx, plan: &HostPlan) -> Result<()> {
-    let question = format!("{} steps of {} change {}. Go on?", plan.changes().count(), plan.playbook, plan.host);
-    let destroys = plan.changes().any(|it| it.changes.iter().any(|it| it.after == "absent"));
+pub(super) fn say_yes(cx: &Cx, plans: &[HostPlan]) -> Result<()> {
+    let open: Vec<&HostPlan> = plans.iter().filter(|it| !it.is_done()).collect();
+    let Some(first) = open.first() else { return Ok(()) };
+    let steps: usize = open.iter().map(|it| it.changes().count()).sum();
+    let hosts = if open.len() == 1 { first.host.clone() } else { format!("{} hosts", open.len()) };
+    let question = format!("{steps} steps of {} change {hosts}. Go on?", first.playbook);
+    let changes = || open.iter().flat_map(|it| it.changes());
+    let destroys = changes().any(|it| it.changes.iter().any(|it| it.after == "absent"));
     if destroys || cx.can_ask() { cx.confirm(&question) } else { Ok(()) }
 }
 
