@@ -64,6 +64,9 @@ pub(super) struct Head {
     pub(super) level: Option<Level>,
 }
 
+/// How a daemon begins what it says without a log.
+const DYING: [&str; 4] = ["error: ", "mesh-agentd: ", "mesh-routerd: ", "thread '"];
+
 /// Takes the head off a line as our logs write it; a line without one gives `None` and stays whole.
 pub(super) fn split(raw: &str) -> (Option<Head>, &str) {
     if let Some((time, rest)) = raw.split_once(' ')
@@ -78,7 +81,7 @@ pub(super) fn split(raw: &str) -> (Option<Head>, &str) {
         };
     }
     // What a daemon says before its log is up or while it dies goes to the same place, without a head.
-    let dying = raw.starts_with("error: ") || raw.starts_with("mesh-") || raw.starts_with("thread '");
+    let dying = DYING.iter().any(|it| raw.starts_with(it));
     (dying.then_some(Head { at: None, level: Some(Level::Error) }), raw)
 }
 

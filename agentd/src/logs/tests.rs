@@ -38,6 +38,7 @@ fn lines_are_taken_apart() {
     check("2025-11-21T09:52:01.000000Z something else", Some(1), Level::Info, "something else");
     check("thread 'main' panicked at src/x.rs:1:2:", None, Level::Error, "thread 'main' panicked at src/x.rs:1:2:");
     check("mesh-agentd: field `x`: no", None, Level::Error, "mesh-agentd: field `x`: no");
+    check("mesh-agentd.service: Deactivated.", None, Level::Info, "mesh-agentd.service: Deactivated.");
     check("INFO: Application startup complete.", None, Level::Info, "INFO: Application startup complete.");
     check("", None, Level::Info, "");
 }
