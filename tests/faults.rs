@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mesh_tests::{Mesh, load::Load, until};
+use mesh_tests::{Mesh, bed::Clock, load::Load, until};
 
 /// Writes a label and gives the exit code.
 fn label(mesh: &Mesh, value: &str) -> mesh_tests::Ran {
@@ -76,6 +76,42 @@ fn coordinators_go_and_requests_do_not_notice() {
     label(&mesh, "s3").ok();
     assert_eq!(step(&mesh), "s3");
     load.finish().assert_lossless(20);
+}
+
+fn all_are_ready(mesh: &Mesh) {
+    until("everything is Ready", Duration::from_secs(30), || {
+        mesh.nodes().iter().all(|it| it["status"]["phase"] == "Ready").then_some(())
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_is_named_and_harms_nobody() {
+    let (mesh, clock) = (Mesh::start(&[]), Clock::new());
+    mesh.run(&["down", "node-2"]).ok();
+    let up = clock.shown_to(&mut mesh.command()).args(["up", "node-2"]).output().unwrap();
+    assert!(up.status.success(), "{up:?}");
+    all_are_ready(&mesh);
+    mesh.run(&["doctor"]).ok();
+
+    let load = Load::start(mesh.router(), &mesh.model(), 10, 16);
+    for (seconds, side) in [(200, "ahead of"), (-200, "behind")] {
+        clock.shift(seconds);
+        diagnosed(&mesh, &["error: node/node-2: its clock is 3m", side, "the other nodes", "timedatectl"]);
+        label(&mesh, &format!("at{}", seconds.abs())).ok();
+        // It starts with the wrong time too, and is taken back in.
+        mesh.kill("node-2", "agentd");
+        all_are_ready(&mesh);
+        // The others decide without it; then one of them is needed, and it votes.
+        mesh.run(&["down", "node-3"]).ok();
+        until("writes go on", Duration::from_secs(20), || (label(&mesh, "without-node-3").code == 0).then_some(()));
+        mesh.run(&["up", "node-3"]).ok();
+        all_are_ready(&mesh);
+    }
+    clock.shift(0);
+    mesh.run(&["doctor"]).ok();
+    label(&mesh, "right").ok();
+    assert_eq!(step(&mesh), "right");
+    load.finish().assert_lossless(10);
 }
 
 #[test]

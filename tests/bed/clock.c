@@ -1,10 +1,12 @@
 /* Shifts the wall clock of the programs of one host: by the nanoseconds that /usr/local/lib/bed-clock holds, read at
  * every call, so that a running daemon sees the clock jump. Linux has no namespace for the wall clock, so this is as
  * near as one gets: it reaches what asks the C library (all of mesh, sshd, date), not the kernel (timestamps of files),
- * and not waits until a time of day. Loaded by /etc/ld.so.preload. */
+ * and not waits until a time of day. Loaded by /etc/ld.so.preload,
+ * or by LD_PRELOAD with the file in BED_CLOCK. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -14,7 +16,8 @@
 static const volatile int64_t *shift_ns;
 
 __attribute__((constructor)) static void find_shift(void) {
-  int file = open("/usr/local/lib/bed-clock", O_RDONLY | O_CLOEXEC);
+  const char *path = getenv("BED_CLOCK");
+  int file = open(path ? path : "/usr/local/lib/bed-clock", O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
   void *page = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
   if (page != MAP_FAILED) shift_ns = page;

@@ -9,6 +9,7 @@
 //! but to the machine that runs it (`.254`). Users: `root`, `op` (sudo asks for `op-secret`), `opfree` (sudo asks
 //! nothing), `nosudo`.
 
+mod clock;
 mod faults;
 mod ground;
 mod host;
@@ -28,6 +29,7 @@ use anyhow::{Context, Result};
 
 use self::ground::Ground;
 pub use self::{
+    clock::Clock,
     host::BedHost,
     need::{machines, systemd_root, wanted, wanted_as},
     operator::{Bootstrap, Operator, Writer},

@@ -3,6 +3,7 @@
 use mesh_proto::v1;
 
 use crate::{
+    clock,
     desired::Desired,
     raft::{RaftHandle, RaftStatus},
 };
@@ -24,6 +25,7 @@ pub(crate) fn describe(desired: &Desired) -> v1::ClusterResponse {
         revision: store.revision().0,
         node: desired.node().to_string(),
         initialized: store.revision().0 > 0,
+        clock_ms: Some(clock::now().0),
         ..known
     }
 }

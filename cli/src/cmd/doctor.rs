@@ -1,21 +1,28 @@
 //! `mesh doctor`: looks at everything once, and says what is wrong.
 
-use std::{path::Path, time::Duration};
+use std::{
+    future::ready,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use mesh_core::id::Revision;
+use futures_util::{StreamExt, stream};
+use mesh_core::{id::Revision, status::Phase};
 use mesh_proto::{
     tls::Identity,
     v1::{self, fleet_client::FleetClient},
 };
-use mesh_tui::NodesPicture;
+use mesh_tui::{NodeRow, NodesPicture};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
 
 use super::{Cx, nodes, top::convert};
 use crate::{
     Exit, Result,
     client::Session,
-    doctor::{self, Certificate, Disk, DoorView, Finding, Picture, Refused, Severity},
+    context::Endpoint,
+    doctor::{self, Certificate, Clock, Disk, DoorView, Finding, Picture, Refused, Severity},
     human,
     items::SCHEMA,
     provision::mesh::LocalDir,
@@ -24,6 +31,10 @@ use crate::{
 
 /// What is agreed reaches every node within a second; who is behind after this is behind.
 const SETTLE: Duration = Duration::from_millis(1500);
+/// So many nodes are asked for their clocks at the same time.
+const CLOCKS_AT_ONCE: usize = 32;
+/// How long a node may take to tell its clock.
+const CLOCK_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(cx: &Cx) -> Result {
     let picture = look(cx).await;
@@ -72,6 +83,7 @@ async fn look(cx: &Cx) -> Picture {
         disk: disk(&cx.dirs.state),
         doors: Vec::new(),
         cluster: None,
+        clocks: Vec::new(),
         settled: Revision(0),
         nodes: None,
     };
@@ -124,10 +136,40 @@ async fn ask(session: &Session, picture: &mut Picture) {
     picture.settled = Revision(best.revision);
     picture.cluster = Some(convert::view(&best));
     match settled_nodes(session, picture.settled).await {
-        Ok(nodes) => picture.nodes = Some(nodes.rows),
+        Ok(nodes) => {
+            picture.clocks = clocks(session, &nodes.rows).await;
+            picture.nodes = Some(nodes.rows);
+        }
         Err(failure) => picture.broken.push(failure),
     }
     picture.now = human::now();
+}
+
+/// Asks every node that lives for its clock.
+async fn clocks(session: &Session, rows: &[NodeRow]) -> Vec<Clock> {
+    let alive = rows.iter().filter(|it| it.view.phase != Phase::Lost);
+    let ways = alive.filter_map(|it| {
+        let endpoint = Endpoint { node: it.view.node.clone(), api: it.spec.api_addr()?, coordinator: false };
+        Some((endpoint.node.to_string(), FleetClient::new(session.channel_to(&endpoint))))
+    });
+    let asked = stream::iter(ways).map(|(node, client)| clock(node, client)).buffered(CLOCKS_AT_ONCE);
+    asked.filter_map(ready).collect().await
+}
+
+/// The clock of a node, of two measurements the better one: the first has made the connection too.
+async fn clock(node: String, mut client: FleetClient<Channel>) -> Option<Clock> {
+    let mut best: Option<Clock> = None;
+    for _ in 0..2 {
+        let (at, begun) = (human::now(), Instant::now());
+        let answer = timeout(CLOCK_LIMIT, client.cluster(v1::ClusterRequest {})).await.ok()?.ok()?;
+        let error_ms = human::ms(begun.elapsed()) / 2;
+        let there = i64::try_from(answer.into_inner().clock_ms?).ok()?;
+        let here = i64::try_from(at.plus_ms(error_ms).0).ok()?;
+        if best.as_ref().is_none_or(|it| error_ms < it.error_ms) {
+            best = Some(Clock { node: node.clone(), ahead_ms: there.saturating_sub(here), error_ms });
+        }
+    }
+    best
 }
 
 fn heard(it: &v1::ClusterResponse) -> usize {

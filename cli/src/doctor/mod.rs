@@ -1,5 +1,6 @@
 //! What is wrong with a mesh, why, and the next command: decided out of one picture, without asking anybody.
 
+mod clocks;
 mod here;
 mod mesh;
 mod nodes;
@@ -15,6 +16,7 @@ use mesh_core::{
 use mesh_tui::{ClusterView, NodeRow};
 use serde::Serialize;
 
+pub(crate) use self::clocks::Clock;
 use crate::Failure;
 
 /// Everything that is looked at.
@@ -34,6 +36,8 @@ pub(crate) struct Picture {
     pub(crate) doors: Vec<DoorView>,
     /// The coordinators, as the best informed agent sees them.
     pub(crate) cluster: Option<ClusterView>,
+    /// The clocks of the nodes that answered.
+    pub(crate) clocks: Vec<Clock>,
     /// A revision that was agreed more than a second before the nodes were looked at.
     pub(crate) settled: Revision,
     /// The nodes; none when nobody told.
@@ -133,6 +137,7 @@ impl Finding {
 pub(crate) fn diagnose(picture: &Picture) -> Vec<Finding> {
     let mut findings = here::findings(picture);
     findings.extend(mesh::findings(picture));
+    findings.extend(clocks::findings(picture));
     if let Some(rows) = &picture.nodes {
         findings.extend(nodes::findings(picture, rows));
     }

@@ -115,6 +115,7 @@ fn healthy() -> Picture {
             quorum: true,
             revision: Revision(9),
         }),
+        clocks: Vec::new(),
         settled: Revision(9),
         nodes: Some(rows),
     }
@@ -368,5 +369,43 @@ fn routers() {
             "warning mesh: routers decide by different strategies [hybrid 1.0 on node-2, node-3; hybrid 2.0 on node-1] -> \
            mesh strategy status",
         ],
+    );
+}
+
+#[test]
+fn clocks() {
+    let set = |it: &mut Picture, ahead: &[i64]| {
+        it.is_local = false;
+        let clock = |(i, ahead): (usize, &i64)| Clock { node: format!("n{i}"), ahead_ms: *ahead, error_ms: 100 };
+        it.clocks = ahead.iter().enumerate().map(clock).collect();
+    };
+    let why =
+        "certificates, tokens and deadlines hold by the clock of who looks at them, and logs are told apart by it";
+    let next = "timedatectl set-ntp true, or chronyc makestep";
+    check(|it| set(it, &[]), &[]);
+    check(|it| set(it, &[2_100, 0, 50]), &[]);
+    check(
+        |it| set(it, &[0, 30_000, 50, 20]),
+        &[&format!("warning node/n1: its clock is 29s ahead of the other nodes [{why}] -> on the host of n1: {next}")],
+    );
+    check(
+        |it| set(it, &[0, 20, -90_000]),
+        &[&format!("error node/n2: its clock is 1m30s behind the other nodes [{why}] -> on the host of n2: {next}")],
+    );
+    check(
+        |it| set(it, &[0, 90_000]),
+        &[&format!("error node/n1: its clock is 1m30s ahead of this machine [{why}] -> on the host of n1: {next}")],
+    );
+    check(
+        |it| set(it, &[90_000, 90_100, 90_050]),
+        &[&format!("error this machine: the clock of this machine is 1m30s behind the nodes [{why}] -> {next}")],
+    );
+    // What the measurement cannot tell is not claimed.
+    check(
+        |it| {
+            set(it, &[0, 0, 5_000]);
+            it.clocks[2].error_ms = 4_000;
+        },
+        &[],
     );
 }

@@ -1544,6 +1544,9 @@ pub struct ClusterResponse {
     pub node: ::prost::alloc::string::String,
     #[prost(bool, tag = "9")]
     pub initialized: bool,
+    /// The wall clock of the answering node, in milliseconds since 1970.
+    #[prost(uint64, optional, tag = "10")]
+    pub clock_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Voter {
