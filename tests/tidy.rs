@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("strategy", &["mesh-core"]),
     ("sim", &["mesh-core", "mesh-strategy"]),
     ("agentd", &["mesh-core", "mesh-proto", "mesh-daemon"]),
+    ("agentd/histogram", &[]),
     ("routerd", &["mesh-core", "mesh-proto", "mesh-strategy", "mesh-daemon"]),
     ("tui", &["mesh-core", "mesh-proto"]),
     ("cli", &["mesh-core", "mesh-proto", "mesh-strategy", "mesh-sim", "mesh-tui"]),

@@ -15,6 +15,9 @@ use mesh_agentd::{
 use mesh_daemon::{Exit, Shutdown, config, log, supervise};
 use mesh_proto::client;
 
+/// Threads of the agent, raft's and blocking work apart: it is small, and a host's cores are there for others.
+const THREADS: usize = 2;
+
 /// The agent of a node in a mesh.
 #[derive(Parser)]
 #[command(name = "mesh-agentd", version, arg_required_else_help = true)]
@@ -119,7 +122,7 @@ fn run(path: &std::path::Path) -> Exit {
     if let Err(error) = log::init(&filter(&config.log), log::Format::Text) {
         return refuse(&format!("{}: {error}", path.display()), Exit::Config);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("cannot start threads: {error}"), Exit::Failed),
     };

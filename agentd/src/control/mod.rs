@@ -77,19 +77,19 @@ impl Control {
 
     async fn turn(&mut self, store: &Store) {
         let observed = Arc::clone(&self.observed.borrow_and_update());
-        let routers = Routers::read(store, &observed, Instant::now());
-        let drains: Vec<Arc<Object>> = store.list(Kind::Drain).cloned().collect();
+        let draining: Vec<(Arc<Object>, DrainSpec)> = store.list(Kind::Drain).filter_map(draining).collect();
         self.overdue.retain(|(name, revision)| {
-            drains.iter().any(|it| it.key.name.as_str() == name && it.revision == *revision)
+            draining.iter().any(|(it, _)| it.key.name.as_str() == name && it.revision == *revision)
         });
-        for object in drains {
-            let (Ok(spec), Ok(node)) = (parse::<DrainSpec>(&object.spec), NodeName::new(object.key.name.as_str()))
-            else {
+        // Nearly always: then nothing else is read.
+        if draining.is_empty() {
+            return;
+        }
+        let routers = Routers::read(store, &observed, Instant::now());
+        for (object, spec) in draining {
+            let Ok(node) = NodeName::new(object.key.name.as_str()) else {
                 continue;
             };
-            if spec.mode != DrainMode::Drain || spec.drained_at.is_some() {
-                continue;
-            }
             let blockers = routers.blockers(&node, object.revision);
             if blockers.is_empty() {
                 self.drained(&object, spec).await;
@@ -121,4 +121,10 @@ impl Control {
             Err(error) => tracing::warn!(node = %object.key.name, %error, "drained, but that could not be written yet"),
         }
     }
+}
+
+/// The drain of an object, when it is one that is under way.
+fn draining(object: &Arc<Object>) -> Option<(Arc<Object>, DrainSpec)> {
+    let spec = parse::<DrainSpec>(&object.spec).ok()?;
+    (spec.mode == DrainMode::Drain && spec.drained_at.is_none()).then(|| (Arc::clone(object), spec))
 }

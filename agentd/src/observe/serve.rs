@@ -26,6 +26,8 @@ use super::{
 
 /// The most streams of statements that are served at once.
 pub(super) const STREAMS_MAX: usize = 64;
+/// A statement without news is repeated after so many intervals of the caller's, and after a keyframe at the latest.
+const REPEAT_AFTER: u32 = 4;
 /// The bounds of the interval that a caller may ask for, in milliseconds.
 const INTERVAL_MS: std::ops::RangeInclusive<u32> = 50..=10_000;
 
@@ -87,10 +89,11 @@ impl Signals for SignalsService {
             Status::resource_exhausted(format!("this agent already serves {STREAMS_MAX} streams of statements"))
         })?;
         self.metrics.served.inc();
+        let min_interval = Duration::from_millis(interval_ms.into());
         let telling = Telling {
             own: self.own.clone(),
-            min_interval: Duration::from_millis(interval_ms.into()),
-            keyframe: self.keyframe,
+            min_interval,
+            keyframe: self.keyframe.min(min_interval * REPEAT_AFTER),
             last: None,
             stop: self.stop.clone(),
             served: self.metrics.served.clone(),
@@ -123,9 +126,20 @@ impl Reporting {
         // Held over the write: a newer stream cannot come in between.
         let newest = self.newest.borrow();
         if *newest == self.number {
-            self.report.send_replace(report);
+            // One that says the same again is only younger: nobody is woken for it.
+            self.report.send_if_modified(|old| {
+                let news = !says_the_same(report.as_ref(), old.as_ref());
+                *old = report;
+                news
+            });
         }
     }
+}
+
+/// Whether two reports say the same, whenever they were made.
+fn says_the_same(a: Option<&RouterReport>, b: Option<&RouterReport>) -> bool {
+    let ageless = |it: &RouterReport| RouterSample { age_ms: 0, ..it.sample.clone() };
+    a.map(ageless) == b.map(ageless)
 }
 
 impl Drop for Reporting {

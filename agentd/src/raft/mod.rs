@@ -1,7 +1,7 @@
 //! Agreement between the coordinators: openraft over our own log, state machine and network. No type of openraft leaves this module.
 //!
 //! A [`RaftHandle`] is all the rest of the daemon sees: propose a command, read behind a barrier, watch the store,
-//! follow it, and be told when the log has failed. Raft runs on a small runtime of its own, so that no load elsewhere starves it.
+//! follow it, and be told when the log has failed. Raft runs on a thread of its own, so that no load elsewhere starves it.
 
 mod dir;
 mod failure;
@@ -34,7 +34,10 @@ use std::{
 
 use mesh_core::{id::Lineage, store::Store, time::Timestamp};
 use openraft::SnapshotPolicy;
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{
+    runtime,
+    sync::{oneshot, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -64,8 +67,6 @@ pub use self::{
     voters::{InitError, VoterError},
 };
 
-/// Threads of raft's own runtime: the core, and what waits for it.
-const THREADS: usize = 2;
 /// How long a stopping node waits for what is queued to be written.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How long a stopping leader waits for another to take over.
@@ -163,19 +164,14 @@ pub(crate) struct Node {
     stop: CancellationToken,
     /// Freed at shutdown or when the last handle goes; a test without a disk has none.
     dir: Mutex<Option<DataDir>>,
-    /// Raft's own threads; a test in virtual time has none.
-    runtime: Mutex<Option<Runtime>>,
+    /// Raft's own thread, which ends when this is dropped; a test in virtual time has none.
+    thread: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop.cancel();
         self.log.close();
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(runtime) = runtime {
-            // The last handle may go within another runtime, where waiting is not allowed.
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -198,27 +194,15 @@ impl RaftHandle {
     /// # Errors
     /// [`StartError`] naming the file and what to do.
     pub async fn start(config: RaftConfig, channels: Arc<dyn Channels>) -> Result<Self, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("raft")
-            .enable_all()
-            .build()
-            .map_err(|source| StartError::Directory { what: "start raft's threads", source })?;
+        let (runtime, thread) =
+            start_thread().map_err(|source| StartError::Directory { what: "start raft's thread", source })?;
         let opened = runtime.spawn(async move {
             let parts = open(config, Arc::new(GrpcTransport::new(channels)))?;
             Self::assemble(parts).await
         });
-        let opened = opened.await.map_err(|error| StartError::Raft(error.to_string())).flatten();
-        match opened {
-            Ok(handle) => {
-                *handle.node.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
-                Ok(handle)
-            }
-            Err(error) => {
-                runtime.shutdown_background();
-                Err(error)
-            }
-        }
+        let handle = opened.await.map_err(|error| StartError::Raft(error.to_string())).flatten()?;
+        *handle.node.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(handle)
     }
 
     /// Starts raft on the runtime this is called in.
@@ -257,7 +241,7 @@ impl RaftHandle {
             clock,
             stop: stop.clone(),
             dir: Mutex::new(dir),
-            runtime: Mutex::new(None),
+            thread: Mutex::new(None),
         };
         let node = Arc::new(node);
         tokio::spawn(keep::run(Arc::downgrade(&node), stop));
@@ -345,6 +329,22 @@ pub(crate) fn settings(cluster: &str, profile: Profile) -> openraft::Config {
         install_snapshot_timeout: 30_000,
         ..openraft::Config::default()
     }
+}
+
+/// Starts raft's own runtime, which ends when the sender is dropped.
+///
+/// It is one thread: the core, its timers and its calls wake each other all the time, which costs nothing there, and
+/// what takes long (the log's syncs, snapshots) has threads of its own.
+fn start_thread() -> io::Result<(runtime::Handle, oneshot::Sender<()>)> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (handle, (end, ended)) = (runtime.handle().clone(), oneshot::channel());
+    std::thread::Builder::new().name("raft".to_owned()).spawn(move || {
+        // Nothing is ever sent: the sender goes, that is all.
+        let _ = runtime.block_on(ended);
+        // Whoever drops the last handle does not wait, and neither does this.
+        runtime.shutdown_background();
+    })?;
+    Ok((handle, end))
 }
 
 fn open(config: RaftConfig, transport: Arc<dyn Transport>) -> Result<Parts, StartError> {

@@ -14,10 +14,9 @@ use super::{
     types::{Peer, Raft},
 };
 
-/// The status is worked out at least this often.
+/// The status is worked out this often, and at once when who leads or votes has changed: positions and ages move with
+/// every heartbeat, and nobody waits for them.
 const EVERY: Duration = Duration::from_millis(250);
-/// And at most this often, however fast entries go by.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// What this node is in the agreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +80,18 @@ impl RaftStatus {
     pub fn is_leader(&self) -> bool {
         self.standing == Standing::Leader
     }
+
+    /// Whether this is news after `old`: more than ages and positions, which move all the time.
+    fn is_news(&self, old: &Self) -> bool {
+        let voters = |it: &Self| it.voters.iter().map(|voter| (voter.id, voter.peer.clone())).collect::<Vec<_>>();
+        self.standing != old.standing
+            || (self.term, &self.leader) != (old.term, &old.leader)
+            || self.leader_age_ms.is_some() != old.leader_age_ms.is_some()
+            || self.quorum_lost_since.is_some() != old.quorum_lost_since.is_some()
+            || self.missing != old.missing
+            || self.health != old.health
+            || voters(self) != voters(old)
+    }
 }
 
 /// Works out the status.
@@ -96,18 +107,19 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Publishes the status at every change, until raft stops.
+    /// Keeps the status up to date and wakes whoever waits for news of it, until raft stops.
     pub(crate) async fn run(mut self, status: watch::Sender<RaftStatus>) {
-        let mut metrics = self.raft.metrics();
+        let mut roles = self.raft.server_metrics();
+        let mut ended = false;
         loop {
             let (mut now, running) = self.observe();
             if running.is_err() {
                 now.standing = Standing::Stopped;
             }
             status.send_if_modified(|old| {
-                let changed = *old != now;
+                let news = now.is_news(old);
                 *old = now;
-                changed
+                news
             });
             if let Err(error) = running {
                 if !matches!(error, openraft::errors::Fatal::Stopped) {
@@ -115,11 +127,11 @@ impl Observer {
                 }
                 return;
             }
-            tokio::time::sleep(PAUSE).await;
-            // The time limit and a change are treated alike: observe again.
-            if matches!(tokio::time::timeout(EVERY, metrics.changed()).await, Ok(Err(_))) {
+            if ended {
                 return;
             }
+            // The time limit and a change are treated alike: observe again, after the end for a last time.
+            ended = matches!(tokio::time::timeout(EVERY, roles.changed()).await, Ok(Err(_)));
         }
     }
 

@@ -88,6 +88,14 @@ pub struct LocalSample {
     pub engines: Vec<EngineReading>,
 }
 
+impl LocalSample {
+    /// Whether both say the same, whenever it was read.
+    fn says_the_same(&self, other: &Self) -> bool {
+        (&self.host, &self.gpus) == (&other.host, &other.gpus)
+            && self.engines.iter().map(|it| &it.sample).eq(other.engines.iter().map(|it| &it.sample))
+    }
+}
+
 impl Default for LocalSample {
     fn default() -> Self {
         Self { host: HostSample::default(), gpus: Probe::Unavailable("not read yet".to_owned()), engines: Vec::new() }
@@ -277,7 +285,13 @@ impl Owner {
 
     fn publish(&self) {
         let engines = self.engines.iter().filter_map(|it| it.reading.clone()).collect();
-        self.sample.send_replace(Arc::new(LocalSample { host: self.host.clone(), gpus: self.gpus.clone(), engines }));
+        let now = Arc::new(LocalSample { host: self.host.clone(), gpus: self.gpus.clone(), engines });
+        // A reading that says the same again is only younger: whoever looks sees that, and nobody is woken for it.
+        self.sample.send_if_modified(|old| {
+            let news = !now.says_the_same(old);
+            *old = now;
+            news
+        });
     }
 }
 
