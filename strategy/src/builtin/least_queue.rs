@@ -3,6 +3,9 @@
 //! The load of a row is the larger of what this router has sent and not released, and what the engine reported at
 //! most a second ago; so a stale report fades to the router's own count and never to zero. Ties go by the hash of the
 //! slot under the request's seed, so that routers which see the same numbers do not all pick the same row.
+//!
+//! Loads are worked out a block of rows at a time and without a branch, so that the compiler makes vector code of it;
+//! only rows that are among the best so far are hashed and looked up in what was tried.
 
 use crate::{
     DecisionOutcome, Strategy,
@@ -19,6 +22,11 @@ pub(super) const NAME: &str = "least_queue";
 const REPORT_AGE_MAX_MS: u32 = 1_000;
 /// How many rows the answer names, in case the first ones are full.
 const NAMED: usize = 4;
+/// Rows whose loads are worked out at one go.
+const BLOCK: usize = 64;
+/// Stands for a row that may not be chosen. Loads are kept as their bits, which are in the order of the loads, since
+/// none is negative or not a number; this is above all of them.
+const NEVER: u32 = u32::MAX;
 
 /// The strategy that is active from the start.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +34,14 @@ pub struct LeastQueue;
 
 #[derive(Clone, Copy)]
 struct Candidate {
-    load: f32,
+    load: u32,
     tie: u64,
     slot: usize,
 }
 
 impl Candidate {
     fn before(&self, other: &Self) -> bool {
-        self.load.total_cmp(&other.load).then(self.tie.cmp(&other.tie)).is_lt()
+        (self.load, self.tie) < (other.load, other.tie)
     }
 }
 
@@ -50,42 +58,53 @@ impl Strategy for LeastQueue {
 
     fn decide(&mut self, table: &Table, request: &Request, answer: &mut Answer) -> DecisionOutcome {
         answer.clear();
-        let mut best = [Candidate { load: f32::INFINITY, tie: 0, slot: 0 }; NAMED];
-        let mut found = 0;
-        for slot in 0..table.len() {
-            if !table.eligible(slot) || request.tried.contains(crate::narrow(slot), table.generation(slot)) {
-                continue;
-            }
-            let load = load(table, slot, request.now_ms);
-            if found == NAMED && load > best[NAMED - 1].load {
-                continue;
-            }
-            let candidate = Candidate { load, tie: hash(request.seed, crate::narrow(slot)), slot };
-            let at = best[..found].iter().position(|other| candidate.before(other)).unwrap_or(found);
-            if at < NAMED {
-                found = (found + 1).min(NAMED);
-                best.copy_within(at..found - 1, at + 1);
-                best[at] = candidate;
+        // Best first; what is not found yet stands behind every row.
+        let mut best = [Candidate { load: NEVER, tie: 0, slot: 0 }; NAMED];
+        let mut loads = [NEVER; BLOCK];
+        for first in (0..table.len()).step_by(BLOCK) {
+            let loads = &mut loads[..BLOCK.min(table.len() - first)];
+            read(table, first, request.now_ms, loads);
+            for (slot, load) in (first..).zip(loads.iter().copied()) {
+                let worst = best[NAMED - 1];
+                let at = crate::narrow(slot);
+                if load > worst.load || load == NEVER || request.tried.contains(at, table.generation(slot)) {
+                    continue;
+                }
+                let candidate = Candidate { load, tie: hash(request.seed, at), slot };
+                if candidate.before(&worst) {
+                    let place = best.iter().position(|other| candidate.before(other)).unwrap_or(NAMED - 1);
+                    best.copy_within(place..NAMED - 1, place + 1);
+                    best[place] = candidate;
+                }
             }
         }
-        for candidate in &best[..found] {
-            let slot = crate::narrow(candidate.slot);
-            answer.push(Record::target(slot, table.generation(candidate.slot), candidate.load));
+        for found in best.iter().filter(|it| it.load != NEVER) {
+            let load = f32::from_bits(found.load);
+            answer.push(Record::target(crate::narrow(found.slot), table.generation(found.slot), load));
         }
-        if found == 0 { DecisionOutcome::Abstain } else { DecisionOutcome::Ok }
+        if answer.records().is_empty() { DecisionOutcome::Abstain } else { DecisionOutcome::Ok }
     }
 }
 
-/// Returns the share of the row's capacity in use; unknown numbers count as 0, an unknown capacity as 1,024.
-fn load(table: &Table, slot: usize, now_ms: u32) -> f32 {
-    let own = table.cells(Column::OwnInflight)[slot];
-    let valid = table.cells(Column::Valid)[slot];
-    let fresh = valid & Column::ObservedMs.bit() != 0
-        && age_ms(now_ms, table.cells(Column::ObservedMs)[slot]) <= REPORT_AGE_MAX_MS;
-    let reported =
-        if fresh { table.cells(Column::Running)[slot].saturating_add(table.cells(Column::Waiting)[slot]) } else { 0 };
-    #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^24")]
-    let used = own.max(reported) as f32;
-    let capacity = table.f32(Column::Capacity, slot).unwrap_or(CAPACITY_UNKNOWN);
-    used / capacity.max(f32::MIN_POSITIVE)
+/// Works out the loads of the rows from `first` on: the share of the capacity in use, or [`NEVER`].
+///
+/// Unknown numbers count as 0, an unknown capacity as 1,024. Every column is cut to the same length and read whole
+/// before anything is chosen: that is what lets the compiler do without checks and branches.
+fn read(table: &Table, first: usize, now_ms: u32, loads: &mut [u32]) {
+    let rows = loads.len();
+    let cells = |column| &table.cells(column)[first..][..rows];
+    let (eligible, valid, own) = (cells(Column::Eligible), cells(Column::Valid), cells(Column::OwnInflight));
+    let (running, waiting) = (cells(Column::Running), cells(Column::Waiting));
+    let (observed, capacity) = (cells(Column::ObservedMs), cells(Column::Capacity));
+    for row in 0..rows {
+        let (known, reported) = (valid[row], running[row].saturating_add(waiting[row]));
+        let capacity = f32::from_bits(capacity[row]);
+        let fresh = (known & Column::ObservedMs.bit() != 0) & (age_ms(now_ms, observed[row]) <= REPORT_AGE_MAX_MS);
+        let reported = if fresh { reported } else { 0 };
+        let capacity = if known & Column::Capacity.bit() != 0 { capacity } else { CAPACITY_UNKNOWN };
+        #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^24")]
+        let used = own[row].max(reported) as f32;
+        let load = (used / capacity.max(f32::MIN_POSITIVE)).to_bits();
+        loads[row] = if eligible[row] != 0 { load } else { NEVER };
+    }
 }
