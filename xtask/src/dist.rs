@@ -21,7 +21,7 @@ const BINARIES: &[&str] = &["mesh", "mesh-agentd", "mesh-routerd", "mesh-standin
 /// Builds with the `dist` profile and writes `bin/*`, `manifest.json` and `manifest.sig` into `out`.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 pub(crate) fn run(key: Option<PathBuf>, out: &Path) -> Result<()> {
-    let bin = shell::build("dist")?;
+    let bin = shell::build_all(shell::SHIPPED)?;
     let key = load_key(&key.map_or_else(default_key, Ok)?)?;
     fs::create_dir_all(out.join("bin")).context("make the bundle's directory")?;
     let mut files = Vec::new();

@@ -11,6 +11,9 @@ use anyhow::{Context, Result, ensure};
 /// The cargo profile of `up`, of the tests and of the test bed.
 pub(crate) const PROFILE: &str = "mesh";
 
+/// The cargo profile of what is shipped, and of every number.
+pub(crate) const SHIPPED: &str = "dist";
+
 /// Cargo, in the repository's root.
 ///
 /// What `cargo run` tells xtask about its own package is taken away again: build scripts that look at it (ring's does)
@@ -64,17 +67,18 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     Ok(target_dir(profile))
 }
 
-/// Builds everything in the release profile, and gives the path of an example program.
-pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
-    example(name, "release")
+/// Builds every binary and every measuring program in a profile, and gives their directory.
+///
+/// The whole workspace at once: a part of it would select other features and compile its dependencies again. So the
+/// bundle and the numbers are of one build.
+pub(crate) fn build_all(profile: &str) -> Result<PathBuf> {
+    run(&mut cargo(&["build", "--workspace", "--bins", "--examples", "--profile", profile]))?;
+    Ok(target_dir(profile))
 }
 
-/// Builds everything in a profile, and gives the path of an example program.
-///
-/// The whole workspace at once: a part of it would select other features and compile its dependencies again.
-pub(crate) fn example(name: &str, profile: &str) -> Result<PathBuf> {
-    run(&mut cargo(&["build", "--workspace", "--bins", "--examples", "--profile", profile]))?;
-    Ok(target_dir(profile).join("examples").join(name))
+/// The path of a measuring program in a directory of binaries.
+pub(crate) fn example(binaries: &Path, name: &str) -> PathBuf {
+    binaries.join("examples").join(name)
 }
 
 fn name(command: &Command) -> String {

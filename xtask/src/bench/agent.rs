@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{as_f64, peers, process};
+use serde_json::json;
+
+use super::{as_f64, keep, peers, process};
 use crate::shell;
 
 /// The names under which the exporter is installed: Debian's, and its authors'.
@@ -58,29 +60,35 @@ pub(crate) fn run(seconds: u32) -> Result<()> {
         }
     }
     let elapsed_us = as_f64(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-    let cost = |it: &Subject| -> Option<(f64, f64)> {
+    let cost = |it: &Subject| -> Option<(process::Memory, f64)> {
         let cpu_us = process::cpu_us(it.id).saturating_sub(it.cpu_us);
-        Some((as_f64(process::memory_kib(it.id)?.0) / 1024.0, as_f64(cpu_us) / elapsed_us * 100.0))
+        Some((process::memory(it.id)?, as_f64(cpu_us) / elapsed_us * 100.0))
     };
     let peer = started.as_ref().and_then(|_| cost(subjects.last()?));
     println!("\n## Agents beside node_exporter: {seconds} s, each scraped once a second\n");
     println!(
-        "| process | RSS MiB (bar {}) | CPU % of one core (bar {}) | page bytes | RSS to the exporter's | CPU to the exporter's |",
+        "| process | RSS MiB (bar {}) | of it anonymous MiB | CPU % of one core (bar {}) | page bytes | RSS to the exporter's | CPU to the exporter's |",
         BARS.0, BARS.1
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
+    let mut lines = Vec::new();
     for subject in &subjects {
-        let Some((rss, percent)) = cost(subject) else { continue };
+        let Some((process::Memory { rss, anonymous, .. }, percent)) = cost(subject) else { continue };
         let ratio = |own: f64, of: Option<f64>| {
             of.filter(|it| *it > 0.0).map_or_else(|| "–".to_owned(), |it| format!("{:.2} x", own / it))
         };
-        let (rss_ratio, cpu_ratio) = (ratio(rss, peer.map(|it| it.0)), ratio(percent, peer.map(|it| it.1)));
-        println!("| {} | {rss:.1} | {percent:.2} | {} | {rss_ratio} | {cpu_ratio} |", subject.name, subject.page_bytes);
+        let (rss_ratio, cpu_ratio) = (ratio(rss, peer.map(|it| it.0.rss)), ratio(percent, peer.map(|it| it.1)));
+        let Subject { name, page_bytes, .. } = subject;
+        println!("| {name} | {rss:.1} | {anonymous:.1} | {percent:.2} | {page_bytes} | {rss_ratio} | {cpu_ratio} |");
+        lines.push(json!({
+            "process": name, "rss_mib": rss, "anonymous_mib": anonymous, "cpu_percent": percent, "page_bytes": page_bytes,
+        }));
     }
     if started.is_none() {
         println!("\nNo ratio: node_exporter is not installed; `apt-get install prometheus-node-exporter`, then again.");
     }
     println!("\nAn agent also gossips, streams and holds desired state; coordinators agree by raft besides.");
+    println!("Raw lines: {}", keep("agent", &lines)?.display());
     Ok(())
 }
 

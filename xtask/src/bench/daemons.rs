@@ -4,7 +4,9 @@ use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::{as_f64, process};
+use serde_json::json;
+
+use super::{as_f64, keep, process};
 
 const DAEMONS: [&str; 3] = ["mesh-agentd", "mesh-routerd", "mesh-standin"];
 
@@ -24,18 +26,25 @@ pub(crate) fn run(seconds: u32) -> Result<()> {
     ensure!(!daemons.is_empty(), "no mesh daemon runs on this machine: type `mesh up` first");
     thread::sleep(Duration::from_secs(seconds.into()));
     println!("\n## Daemons, over {seconds} s; idle only if nobody sent requests meanwhile\n");
-    println!("| daemon | pid | RSS MiB | PSS MiB | CPU % of one core | last argument |\n|---|---|---|---|---|---|");
+    println!(
+        "| daemon | pid | RSS MiB | PSS MiB | anonymous MiB | CPU % of one core | last argument |\n|---|---|---|---|---|---|---|"
+    );
+    let mut lines = Vec::new();
     for daemon in daemons {
-        let Some((rss_kib, pss_kib)) = process::memory_kib(daemon.id) else { continue };
+        let Some(process::Memory { rss, pss, anonymous }) = process::memory(daemon.id) else { continue };
         let cpu_us = process::cpu_us(daemon.id).saturating_sub(daemon.cpu_us);
         let percent = as_f64(cpu_us) / f64::from(seconds) / 10_000.0;
-        let (rss, pss) = (as_f64(rss_kib) / 1024.0, as_f64(pss_kib) / 1024.0);
         let Daemon { id, program, argument, .. } = daemon;
-        println!("| {program} | {id} | {rss:.1} | {pss:.1} | {percent:.2} | {argument} |");
+        println!("| {program} | {id} | {rss:.1} | {pss:.1} | {anonymous:.1} | {percent:.2} | {argument} |");
+        lines.push(json!({
+            "daemon": program, "rss_mib": rss, "pss_mib": pss, "anonymous_mib": anonymous, "cpu_percent": percent, "argument": argument,
+        }));
     }
     println!(
-        "\nPSS counts memory that several processes share once; binaries of the mesh profile are larger than shipped ones."
+        "\nThe floor is the supervisor, the same executable doing nothing. PSS counts memory that several processes share \
+         once, RSS also pages of the executable; binaries of the mesh profile are larger than shipped ones."
     );
+    println!("Raw lines: {}", keep("daemons", &lines)?.display());
     Ok(())
 }
 

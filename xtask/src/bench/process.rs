@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::as_f64;
+
 /// Runs a program that leads a process group of its own; dropping it ends the group.
 pub(crate) struct Group {
     child: Child,
@@ -88,11 +90,25 @@ pub(crate) fn cpu_us(id: u32) -> u64 {
     threads.flatten().filter_map(nanoseconds).sum::<u64>() / 1000
 }
 
-/// Returns a process's resident and proportional memory in KiB, `None` when it has ended or may not be read.
-pub(crate) fn memory_kib(id: u32) -> Option<(u64, u64)> {
+/// A process's memory in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident, the pages of its executable that were used included.
+    pub(crate) rss: f64,
+    /// The same with what several processes share counted once.
+    pub(crate) pss: f64,
+    /// Its own: neither of a file nor shared.
+    pub(crate) anonymous: f64,
+}
+
+/// Returns a process's memory, `None` when it has ended or may not be read.
+pub(crate) fn memory(id: u32) -> Option<Memory> {
     let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
-    let field = |name| rollup.lines().find_map(|l| l.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
-    Some((field("Rss:")?, field("Pss:")?))
+    let mib = |name| {
+        let kib = rollup.lines().find_map(|l| l.strip_prefix(name)?.split_whitespace().next()?.parse().ok())?;
+        Some(as_f64(kib) / 1024.0)
+    };
+    Some(Memory { rss: mib("Rss:")?, pss: mib("Pss:")?, anonymous: mib("Anonymous:")? })
 }
 
 /// Returns the load of the machine over the last minute.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -49,13 +49,12 @@ struct Upstream {
     ports: Vec<u16>,
 }
 
-/// Builds everything in the release profile, measures in rounds and prints the table.
+/// Measures in rounds and prints the table.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
-pub(crate) fn run(rounds: u32, seconds: u32) -> Result<()> {
-    shell::release_example("bench_load")?;
+pub(crate) fn run(binaries: &Path, rounds: u32, seconds: u32) -> Result<()> {
     let versions = ["haproxy", "nginx"].map(|program| peers::version(program).unwrap_or_else(|e| format!("{e:#}")));
-    let binaries = shell::target_dir("release");
-    let folder = binaries.with_file_name("bench");
+    let binaries = binaries.to_owned();
+    let folder = shell::target_dir("bench");
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let upstream = Upstream::start(&binaries)?;
     let bench = Peers { binaries, folder: folder.clone(), upstreams: upstream.ports.clone() };
@@ -102,7 +101,7 @@ fn measure(bench: &Peers, peer: Peer, seconds: u32) -> Result<Value> {
 /// Runs the load program once and adds what the router spent.
 fn load(bench: &Peers, running: &Running, arguments: &[&str], seconds: u32) -> Result<Value> {
     let before = running.group.as_ref().map(process::Group::cpu_us);
-    let mut command = Command::new(example(&bench.binaries, "bench_load"));
+    let mut command = Command::new(shell::example(&bench.binaries, "bench_load"));
     command.arg(running.address.to_string()).args(arguments).args(["--seconds", &seconds.to_string()]);
     let mut seen: Value = serde_json::from_str(&shell::output(&mut command)?).context("read what the load measured")?;
     let requests = seen["requests"].as_f64().unwrap_or(0.0);
@@ -116,7 +115,7 @@ fn load(bench: &Peers, running: &Running, arguments: &[&str], seconds: u32) -> R
 
 impl Upstream {
     fn start(binaries: &Path) -> Result<Self> {
-        let mut command = Command::new(example(binaries, "bench_upstream"));
+        let mut command = Command::new(shell::example(binaries, "bench_upstream"));
         let child = command.args(["--ports", "4"]).stdout(Stdio::piped()).spawn().context("start the upstream")?;
         let mut upstream = Self { child, ports: Vec::new() };
         let stdout = upstream.child.stdout.take().context("the upstream's output")?;
@@ -134,10 +133,6 @@ impl Drop for Upstream {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn example(binaries: &Path, name: &str) -> PathBuf {
-    binaries.join("examples").join(name)
 }
 
 /// Returns the table in Markdown, one row a peer.

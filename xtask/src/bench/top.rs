@@ -14,9 +14,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{as_f64, process};
+use super::{as_f64, cell, keep, process, profile};
 use crate::shell;
 
 const NODES: &str = "10000";
@@ -26,19 +26,21 @@ const SETTLE: Duration = Duration::from_secs(5);
 const BARS: (f64, f64) = (64.0, 2.0);
 
 /// Measures frames in memory, then the program itself in a terminal of 120x40.
-pub(crate) fn run(profile: &str, seconds: u32) -> Result<()> {
-    let program = shell::example("top_bench", profile)?;
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub(crate) fn run(binaries: &Path, seconds: u32) -> Result<()> {
+    let program = shell::example(binaries, "top_bench");
     let text = shell::output(Command::new(program).args(["--nodes", NODES]))?;
     let seen: Value = serde_json::from_str(&text).context("read what top_bench measured")?;
-    frames(&seen, profile);
-    idle(&shell::target_dir(profile).join("mesh"), seconds)
+    frames(&seen, &profile(binaries));
+    let idle = idle(&binaries.join("mesh"), seconds)?;
+    println!("Raw lines: {}", keep("top", &[seen, idle])?.display());
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn frames(seen: &Value, profile: &str) {
     println!("\n## Dashboard: {} nodes, {} GPUs, {profile} build\n", seen["nodes"], seen["gpus"]);
     println!("| screen | size | p50 ms | p99 ms | allocations a frame | bytes a frame |\n|---|---|---|---|---|---|");
-    let cell = |it: &Value| if it.is_null() { "–".to_owned() } else { it.to_string().trim_matches('"').to_owned() };
     let rows = |list: &Value, name: &str| {
         for row in list.as_array().into_iter().flatten() {
             let name = row["screen"].as_str().unwrap_or(name);
@@ -56,7 +58,7 @@ fn frames(seen: &Value, profile: &str) {
 
 /// Runs the program in a terminal and reads what it costs while nobody types.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-fn idle(mesh: &Path, seconds: u32) -> Result<()> {
+fn idle(mesh: &Path, seconds: u32) -> Result<Value> {
     let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
     let pty = native_pty_system().openpty(size).context("open a terminal")?;
     let mut command = CommandBuilder::new(mesh);
@@ -81,15 +83,14 @@ fn idle(mesh: &Path, seconds: u32) -> Result<()> {
     let elapsed_us = as_f64(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
     let percent = as_f64(process::cpu_us(id).saturating_sub(cpu_us)) / elapsed_us * 100.0;
     let bytes_s = as_f64(written.load(Ordering::Relaxed) - bytes) / elapsed_us * 1e6;
-    let (rss_kib, _) = process::memory_kib(id).context("mesh top has ended")?;
-    let rss = as_f64(rss_kib) / 1024.0;
+    let rss = process::memory(id).context("mesh top has ended")?.rss;
     println!("\n`mesh top --demo {NODES}` in a terminal of 120x40, {seconds} s without a key, data every second:\n");
     println!("| what | measured | bar |\n|---|---|---|");
     println!("| RSS | {rss:.1} MiB | {} MiB |", BARS.0);
     println!("| CPU | {percent:.2} % of one core | {} % |", BARS.1);
     println!("| written to the terminal | {bytes_s:.0} B/s | – |");
     println!("\nThe simulated fleet is made by the same process: a real mesh's data comes from elsewhere.");
-    Ok(())
+    Ok(json!({"rss_mib": rss, "cpu_percent": percent, "bytes_per_s": bytes_s, "seconds": seconds}))
 }
 
 /// The program; dropping it ends it.
