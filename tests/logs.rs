@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use mesh_tests::{Mesh, post, until};
+use mesh_tests::{
+    Mesh,
+    bed::{Operator, machines},
+    post, until,
+};
 use serde_json::Value;
 
 /// A running `mesh logs -f`; dropping it ends it.
@@ -101,4 +105,24 @@ fn logs_are_read_followed_and_told_without_the_dead() {
     mesh.run(&["logs", "node-7"]).exits(5).says(&["cannot read the logs of node-7", "next: mesh doctor"]);
     let ran = mesh.run(&["logs", "node-6", "node-7", "-u", "engine"]).exits(4).says(&["warning: node-7: "]);
     assert!(ran.stdout.lines().all(|it| it.starts_with("node-6  ")) && !ran.stdout.is_empty(), "{}", ran.stdout);
+}
+
+#[test]
+fn logs_come_out_of_the_journal_under_systemd() {
+    let Some(bed) = machines(1) else { return };
+    let operator = Operator::new(&bed);
+    let hosts = bed.hosts_yaml(|_| {}).unwrap();
+    operator.bootstrap(&[hosts.to_str().unwrap()]).finish().ok();
+    let items = |args: &[&str]| {
+        let ran = operator.run(&[&["logs", "h1", "-o", "json"], args].concat()).ok();
+        ran.json()["items"].as_array().unwrap().clone()
+    };
+    let has = |items: &[Value], part: &str| items.iter().any(|it| it["text"].as_str().unwrap().contains(part));
+    let all = items(&[]);
+    assert!(has(&all, "agent is up") && has(&all, "Started mesh-agentd.service"), "{all:?}");
+    assert!(all.iter().all(|it| it["unit"] == "agentd" && it["at"].is_string()), "{all:?}");
+    assert!(items(&["--level", "error"]).is_empty() && items(&["--since", "1ms"]).is_empty());
+    assert_eq!(items(&["--grep", "agent is up", "--lines", "1"]).len(), 1);
+    let absent = operator.run(&["logs", "h1", "-u", "supervisor"]).exits(1);
+    let _ = absent.says(&["no log of supervisor", "agentd, routerd"]);
 }
