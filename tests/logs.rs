@@ -76,6 +76,7 @@ fn logs_are_read_followed_and_told_without_the_dead() {
     assert_eq!(items(&mesh, &["node-4", "--grep", "door open"]).len(), 1);
     assert!(items(&mesh, &["node-4", "--since", "1ms", "-u", "routerd"]).is_empty());
     assert!(items(&mesh, &["node-4", "--level", "error"]).is_empty());
+    mesh.run(&["logs", "node-4", "--level", "error"]).ok().says(&["no lines"]);
     mesh.run(&["logs", "node-4", "-u", "engine"]).exits(1).says(&["no log of engine", "agentd, routerd, supervisor"]);
     mesh.run(&["logs", "node-9"]).exits(1).says(&["there is no node/node-9"]);
 

@@ -155,10 +155,13 @@ async fn read(cx: &Cx, args: &LogsArgs) -> Result {
     let mut merge = Merge::new(receivers.collect());
     let mut show = Show::new(cx, names.clone(), args.units.len() == 1, args.follow);
     let mut exits = vec![Exit::Done; names.len()];
-    let mut failures = Vec::new();
+    let (mut failures, mut is_empty) = (Vec::new(), true);
     while let Some((index, told)) = merge.next().await {
         match told {
-            Next::Line(line) => show.line(index, &line)?,
+            Next::Line(line) => {
+                is_empty = false;
+                show.line(index, &line)?;
+            }
             Next::Told(Told::Note(text)) => note(&format!("{}: {text}", names[index])),
             Next::Told(Told::Failed(failure)) => {
                 exits[index] = failure.exit;
@@ -175,6 +178,9 @@ async fn read(cx: &Cx, args: &LogsArgs) -> Result {
     if !args.follow && matches!(cx.out.format, Format::Json | Format::Yaml) {
         let failed: Vec<_> = failures.iter().map(|(index, it)| json!({"node": names[*index], "why": it.why})).collect();
         cx.out.value(&json!({ "schema": SCHEMA, "items": show.taken(), "failed": failed }))?;
+    }
+    if is_empty && failures.len() < names.len() {
+        cx.out.say("no lines");
     }
     match (failures.pop(), names.len()) {
         (Some((_, failure)), 1) => return Err(failure),
