@@ -143,8 +143,11 @@ impl Observer {
         let me = metrics.id;
         let age = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
 
+        // Nobody answers a single voter: it is its own quorum for as long as it leads.
+        let is_alone = membership.voter_ids().eq([me]);
         let heard = match metrics.current_leader {
             Some(leader) if leader != me => self.contacts.last(leader),
+            Some(_) if metrics.state == ServerState::Leader && is_alone => Some(Instant::now()),
             Some(_) if metrics.state == ServerState::Leader => {
                 metrics.last_quorum_acked.as_ref().and_then(|at| Instant::now().checked_sub(at.elapsed()))
             }

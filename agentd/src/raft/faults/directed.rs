@@ -373,7 +373,10 @@ fn a_log_of_large_commands_is_cut_short_before_it_has_many_entries() {
             }
         };
         timeout(60 * SECOND, shorter).await.unwrap();
+        // Nothing is written, and nobody calls.
+        sleep(60 * SECOND).await;
         let status = raft.status().borrow().clone();
+        assert!(status.leader_age_ms.is_some_and(|age| age <= 1000), "{status:?}");
         assert_eq!((status.quorum_lost_since, status.missing), (None, vec![]), "a single voter is its own quorum");
         let mut stream = raft.follow(super::super::Resume::default());
         raft.shutdown().await;
