@@ -29,15 +29,20 @@ pub(crate) async fn run(cx: &Cx, command: ClusterCommand) -> Result {
     }
 }
 
-/// Asks who leads and who votes: a coordinator that sees a quorum, if there is one.
+/// Asks who leads and who votes: the leader, if it can be reached, else a coordinator that sees a quorum.
 pub(crate) async fn fetch(session: &Session) -> Result<v1::ClusterResponse> {
-    session
-        .ask_until(
-            "cannot get the status of the cluster",
-            async |channel| FleetClient::new(channel).cluster(v1::ClusterRequest {}).await,
-            |it| it.quorum,
-        )
-        .await
+    let answer = ask(session, leads).await?;
+    if answer.quorum { Ok(answer) } else { ask(session, |it| it.quorum).await }
+}
+
+async fn ask(session: &Session, is_good: impl Fn(&v1::ClusterResponse) -> bool) -> Result<v1::ClusterResponse> {
+    let call = async |channel| FleetClient::new(channel).cluster(v1::ClusterRequest {}).await;
+    session.ask_until("cannot get the status of the cluster", call, is_good).await
+}
+
+/// Whether the agent that answers is the leader: it hears from every voter.
+pub(crate) fn leads(it: &v1::ClusterResponse) -> bool {
+    it.quorum && it.leader.as_ref() == Some(&it.node)
 }
 
 async fn status(cx: &Cx) -> Result {
@@ -76,9 +81,9 @@ async fn status(cx: &Cx) -> Result {
     Ok(if it.quorum { Exit::Done } else { Exit::Unreachable })
 }
 
-/// Whether the answering agent misses a voter.
+/// Whether the answering agent misses a voter. Who follows a leader hears from nobody else, and misses nobody.
 pub(crate) fn is_missing(it: &v1::ClusterResponse, voter: &v1::Voter) -> bool {
-    voter.node != it.node && voter.heard_ms.is_none_or(|ms| ms > MISSING_MS)
+    (leads(it) || !it.quorum) && voter.node != it.node && voter.heard_ms.is_none_or(|ms| ms > MISSING_MS)
 }
 
 fn voters(it: &v1::ClusterResponse) -> Table {
@@ -103,13 +108,19 @@ mod tests {
     #[test]
     fn missing_voters_are_seen() {
         let voter = |node: &str, id, heard_ms| v1::Voter { node: node.into(), id, heard_ms };
-        let it = v1::ClusterResponse {
+        let mut it = v1::ClusterResponse {
             node: "node-1".into(),
             leader: Some("node-1".into()),
+            quorum: true,
             voters: vec![voter("node-1", 1, None), voter("node-2", 2, Some(120)), voter("node-3", 3, Some(60_000))],
             ..Default::default()
         };
         let text = voters(&it).render(false, false, false);
         assert_eq!(text, "node-1   1   leader     itself\nnode-2   2   follower   120ms\nnode-3   3   missing    1m\n");
+        let missing = |it: &v1::ClusterResponse| it.voters.iter().filter(|voter| is_missing(it, voter)).count();
+        it.leader = Some("node-2".into());
+        assert_eq!(missing(&it), 0, "who follows node-2 has not heard of node-3 since the election");
+        (it.leader, it.quorum) = (None, false);
+        assert_eq!(missing(&it), 1);
     }
 }

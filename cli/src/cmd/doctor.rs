@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
-use super::{Cx, nodes, top::convert};
+use super::{Cx, cluster, nodes, top::convert};
 use crate::{
     Exit, Result,
     client::Session,
@@ -119,8 +119,10 @@ async fn ask(session: &Session, picture: &mut Picture) {
     for (endpoint, answer) in answers {
         let refusal = match answer {
             Ok(answer) => {
-                // Who sees a quorum knows most; among equals who hears more voters.
-                let rank = |it: &v1::ClusterResponse| (it.quorum, it.leader.is_some(), heard(it), it.revision);
+                // Who sees a quorum knows most, and of those the leader; among equals who hears more voters.
+                let rank = |it: &v1::ClusterResponse| {
+                    (it.quorum, cluster::leads(it), it.leader.is_some(), heard(it), it.revision)
+                };
                 if best.as_ref().is_none_or(|best| rank(&answer) > rank(best)) {
                     best = Some(answer);
                 }
@@ -173,7 +175,7 @@ async fn clock(node: String, mut client: FleetClient<Channel>) -> Option<Clock> 
 }
 
 fn heard(it: &v1::ClusterResponse) -> usize {
-    it.voters.iter().filter(|voter| !super::cluster::is_missing(it, voter)).count()
+    it.voters.iter().filter(|voter| !cluster::is_missing(it, voter)).count()
 }
 
 /// The nodes; when some are behind the revision they are given a moment, and looked at again.
