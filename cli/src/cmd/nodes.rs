@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The longest reason in a plain table, in characters.
-const REASON_CHARS: usize = 48;
+const REASON_CHARS: usize = 17;
 
 /// Asks for nodes; names that do not exist are a failure.
 pub(crate) async fn fetch(session: &Session, names: &[String]) -> Result<v1::NodesResponse> {
