@@ -238,6 +238,10 @@ mod tests {
             Some((Unit::Agentd, 1_763_718_724_000, Level::Warn, "mesh_agentd::x: slow")),
         );
         check(
+            r#""_SYSTEMD_UNIT":"mesh-agentd.service","PRIORITY":"4","MESSAGE":" WARN mesh_agentd::x: slow""#,
+            Some((Unit::Agentd, 1_763_718_723_042, Level::Warn, "mesh_agentd::x: slow")),
+        );
+        check(
             r#""_SYSTEMD_UNIT":"init.scope","UNIT":"mesh-routerd.service","PRIORITY":"4","MESSAGE":"Main process exited""#,
             Some((Unit::Routerd, 1_763_718_723_042, Level::Warn, "Main process exited")),
         );

@@ -80,6 +80,12 @@ pub(super) fn split(raw: &str) -> (Option<Head>, &str) {
             None => (Some(Head { at: Some(at), level: None }), rest),
         };
     }
+    // In the journal, which has the time itself.
+    if let Some((word, text)) = raw.trim_start().split_once(' ')
+        && let Some(level) = Level::parse(word)
+    {
+        return (Some(Head { at: None, level: Some(level) }), text);
+    }
     // What a daemon says before its log is up or while it dies goes to the same place, without a head.
     let dying = DYING.iter().any(|it| raw.starts_with(it));
     (dying.then_some(Head { at: None, level: Some(Level::Error) }), raw)
