@@ -117,7 +117,14 @@ pub(crate) async fn change_all(
     }
     let parts: BTreeMap<&str, &HostPart> =
         plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| (it.name.as_str(), it)).collect();
+    let mut trials: Vec<String> = Vec::new();
     for wave in order(&candidates(known, &parts), &run.inventory.rolling) {
+        if let (Some(name), true) = (trials.iter().find(|it| known.failures.contains_key(*it)), wave.settle) {
+            run.board.say(&format!("{} stays as it is: the change fails on {name}", wave.hosts.join(", ")));
+            outcome.left.extend(wave.hosts);
+            continue;
+        }
+        trials.extend(wave.hosts.iter().filter(|_| wave.is_trial).cloned());
         // A host that never answered is no sign that the change does harm.
         let harmed = parts.keys().filter(|it| known.failures.contains_key(**it)).count();
         if stop.is_asked() || is_too_many(harmed, plan.hosts.len(), &run.inventory.rolling) {

@@ -24,12 +24,15 @@ pub(crate) struct Wave {
     pub(crate) pause: Duration,
     /// Whether the mesh must be whole again before the next wave.
     pub(crate) settle: bool,
+    /// Whether it shows what the change does: when it fails here, nothing else in service is changed.
+    pub(crate) is_trial: bool,
 }
 
 /// Orders hosts into waves.
 ///
 /// What serves nobody yet needs no care: it goes first, all at once, coordinators ahead. Then coordinators in service
-/// go one at a time, since the others must keep a majority; then a canary; then batches.
+/// go one at a time, since the others must keep a majority; then a canary; then batches. A coordinator or a canary that
+/// fails is the last in service that is touched.
 pub(crate) fn order(candidates: &[Candidate], rolling: &Rolling) -> Vec<Wave> {
     let names = |keep: &dyn Fn(&&Candidate) -> bool| -> Vec<String> {
         candidates.iter().filter(keep).map(|it| it.name.clone()).collect()
@@ -38,24 +41,25 @@ pub(crate) fn order(candidates: &[Candidate], rolling: &Rolling) -> Vec<Wave> {
     fresh.extend(names(&|it| !it.is_in_service && !it.is_coordinator));
     let mut waves = Vec::new();
     if !fresh.is_empty() {
-        waves.push(Wave { hosts: fresh, pause: Duration::ZERO, settle: false });
+        waves.push(Wave { hosts: fresh, pause: Duration::ZERO, settle: false, is_trial: false });
     }
-    let mut add = |hosts: Vec<String>| {
+    let mut add = |hosts: Vec<String>, is_trial: bool| {
         let pause = if waves.iter().any(|it: &Wave| it.settle) { rolling.pause } else { Duration::ZERO };
-        waves.push(Wave { hosts, pause, settle: true });
+        waves.push(Wave { hosts, pause, settle: true, is_trial });
     };
     for name in names(&|it| it.is_in_service && it.is_coordinator) {
-        add(vec![name]);
+        // The others keep a majority only while one is away.
+        add(vec![name], true);
     }
     let rest = names(&|it| it.is_in_service && !it.is_coordinator);
     let count = |it: u32| usize::try_from(it).unwrap_or(usize::MAX);
     let (canary, rest) = rest.split_at(count(rolling.canary).min(rest.len()));
     if !canary.is_empty() {
-        add(canary.to_vec());
+        add(canary.to_vec(), true);
     }
     let all = u32::try_from(rest.len() + canary.len()).unwrap_or(u32::MAX);
     for batch in rest.chunks(count(rolling.batch.of(all)).max(1)) {
-        add(batch.to_vec());
+        add(batch.to_vec(), false);
     }
     waves
 }
@@ -89,15 +93,19 @@ mod tests {
                 .collect();
             let waves: Vec<String> = order(&candidates, &rolling())
                 .iter()
-                .map(|it| format!("{}{}", it.hosts.join("+"), if it.pause.is_zero() { "" } else { "~" }))
+                .map(|it| {
+                    let (pause, trial) =
+                        (if it.pause.is_zero() { "" } else { "~" }, if it.is_trial { "?" } else { "" });
+                    format!("{}{trial}{pause}", it.hosts.join("+"))
+                })
                 .collect();
             assert_eq!(waves.join(" "), expected, "{hosts}");
         };
         check("", "");
         check("g1 c1 c2 g2", "c1+c2+g1+g2");
-        check("c1! c2! g1!", "c1 c2~ g1~");
-        check("g1! g2! g3! g4! g5!", "g1 g2+g3~ g4+g5~");
-        check("g9 c1! g1!", "g9 c1 g1~");
+        check("c1! c2! g1!", "c1? c2?~ g1?~");
+        check("g1! g2! g3! g4! g5!", "g1? g2+g3~ g4+g5~");
+        check("g9 c1! g1!", "g9 c1? g1?~");
     }
 
     #[test]
