@@ -109,13 +109,17 @@ q_process() {
   if supervisor "$2" "$3" >/dev/null; then say up; else say down; fi
 }
 
-# q_key STEP TOOL DIR: whose certificate is there and until when.
+# q_key STEP DIR TOOL...: whose certificate is there and until when, by the first of the tools that is there.
 q_key() {
-  id=$1
-  if [ ! -e "$3/chain.pem" ]; then say none; return; fi
-  if [ -f "$3/roots.pem" ]; then say roots "$(sum "$3/roots.pem")"; fi
-  if [ -x "$2" ] && shown=$("$2" identity --dir "$3" 2>/dev/null); then say key "$(printf %s "$shown" | line)"
-  else say broken; fi
+  id=$1; dir=$2; shift 2
+  if [ ! -e "$dir/chain.pem" ]; then say none; return; fi
+  if [ -f "$dir/roots.pem" ]; then say roots "$(sum "$dir/roots.pem")"; fi
+  for tool in "$@"; do
+    [ -x "$tool" ] || continue
+    if shown=$("$tool" identity --dir "$dir" 2>/dev/null); then say key "$(printf %s "$shown" | line)"; return; fi
+    break
+  done
+  say broken
 }
 
 # q_command STEP CREATES UNLESS
@@ -321,13 +325,21 @@ keep_stamp() {
   printf '%s\n' "$2" >>"$1.part" && swap "$1.part" "$1" || die failed "cannot write $1"
 }
 
+# unit_end NAME SAID: how a unit ended and its own last words; what systemctl has said where there are none.
+unit_end() {
+  printf '%s, status %s: ' "$(unit_get "$1" Result)" "$(unit_get "$1" ExecMainStatus)"
+  run=$(unit_get "$1" InvocationID)
+  words=$(journalctl --quiet --no-pager --output=cat --lines=3 "_SYSTEMD_INVOCATION_ID=${run:-none}" 2>/dev/null)
+  printf '%s\n' "${words:-$2}" | sed '$!s/$/;/'
+}
+
 # do_unit NAME WORD SECONDS STAMP INPUT...: start or restart.
 do_unit() {
   name=$1; word=$2; limit=$3; stamp=$4; shift 4
   read_now=$(inputs_sum "$@")
   systemctl reset-failed "$name" 2>/dev/null
-  if have timeout; then timeout "$limit" systemctl "$word" "$name"; else systemctl "$word" "$name"; fi ||
-    die failed "$name does not start: $(systemctl status --no-pager --lines=8 "$name" 2>&1 | tail -n 8)"
+  if have timeout; then said=$(timeout "$limit" systemctl "$word" "$name" 2>&1)
+  else said=$(systemctl "$word" "$name" 2>&1); fi || die failed "$name does not start: $(unit_end "$name" "$said")"
   keep_stamp "$stamp" "$read_now"
 }
 

@@ -18,7 +18,15 @@ use super::{
 
 pub(super) const FORM: Form = Form {
     name: "key",
-    args: &[must("dir"), may("id"), may("authority"), must("tool"), may("roots_sha256"), may("owner")],
+    args: &[
+        must("dir"),
+        may("id"),
+        may("authority"),
+        must("tool"),
+        may("installed"),
+        may("roots_sha256"),
+        may("owner"),
+    ],
 };
 
 /// A key; exactly one of `id` and `authority` is there.
@@ -34,6 +42,9 @@ pub(crate) struct Key {
     pub(crate) authority: Option<MeshName>,
     /// The `mesh-agentd` that makes it.
     pub(crate) tool: String,
+    /// The one that reads a certificate which is there already, while `tool` is still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) installed: Option<String>,
     /// The roots that it must trust, when they are known beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) roots_sha256: Option<String>,
@@ -109,12 +120,14 @@ impl Part for Key {
     fn check(&self, _cx: &Cx<'_>) -> Result<(), String> {
         check_path("dir", &self.dir)?;
         check_path("tool", &self.tool)?;
+        self.installed.iter().try_for_each(|it| check_path("installed", it))?;
         self.owner.as_deref().map_or(Ok(()), check_owner)?;
         self.request().map(|_| ())
     }
 
     fn query(&self, step: &str, _cx: &Cx<'_>) -> Result<String, String> {
-        Ok(call("q_key", [step, &self.tool, &self.dir]))
+        let tools = [self.dir.as_str(), &self.tool].into_iter().chain(self.installed.as_deref());
+        Ok(call("q_key", [step].into_iter().chain(tools)))
     }
 
     fn diff(&self, _cx: &Cx<'_>, found: &Found<'_>) -> Result<Diff, String> {
