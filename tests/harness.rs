@@ -199,7 +199,12 @@ fn print_logs(nodes: &Path) {
 }
 
 fn command(state: &Path) -> Command {
-    let mut command = Command::new(bin_dir().join("mesh"));
+    command_of(&bin_dir(), state)
+}
+
+/// `mesh` out of a directory of binaries.
+fn command_of(binaries: &Path, state: &Path) -> Command {
+    let mut command = Command::new(binaries.join("mesh"));
     command.env("XDG_STATE_HOME", state).env("XDG_CONFIG_HOME", state.join("config")).env("NO_COLOR", "1");
     command.stdin(Stdio::null());
     command

@@ -30,6 +30,7 @@ const BOOT: Duration = Duration::from_secs(30);
 /// Where a simulated engine is put, and where it listens.
 pub(super) const STANDIN: &str = "/usr/local/bin/mesh-standin";
 pub(super) const ENGINE_PORT: u16 = 9000;
+const ENGINE_UNIT: &str = "/etc/systemd/system/engine.service";
 
 /// A host of a bed.
 #[derive(Debug)]
@@ -113,13 +114,23 @@ impl BedHost {
         let _ = self.exec(&whole).ok();
     }
 
-    /// Starts a simulated engine: `mesh-standin` on every address, port 9000.
+    /// Starts a simulated engine: `mesh-standin` on every address, port 9000. On machines with systemd it is a unit,
+    /// which starts at boot; on others it ends with the host.
     ///
     /// # Errors
     /// When it is not built, or does not answer.
     pub fn start_engine(&self) -> Result<()> {
         self.put(&crate::bin_dir().join("mesh-standin"), STANDIN)?;
-        self.daemon("mesh-standin", &format!("exec {STANDIN} --listen 0.0.0.0:{ENGINE_PORT}"));
+        let command = format!("{STANDIN} --listen 0.0.0.0:{ENGINE_PORT}");
+        if self.ground.systemd.is_some() {
+            let unit =
+                format!("[Service]\nExecStart={command}\nDynamicUser=yes\n[Install]\nWantedBy=multi-user.target\n");
+            fs::write(self.path(ENGINE_UNIT), unit).with_context(|| format!("write {ENGINE_UNIT}"))?;
+            let started = self.exec("systemctl daemon-reload && systemctl enable --quiet --now engine");
+            ensure!(started.code == 0, "the engine of {} does not start: {}", self.name, started.stderr);
+        } else {
+            self.daemon("mesh-standin", &format!("exec {command}"));
+        }
         let address = SocketAddr::from((self.address(), ENGINE_PORT));
         let answers = soon(BOOT, || TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok());
         ensure!(answers.is_some(), "the engine of {} does not answer", self.name);

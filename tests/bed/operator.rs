@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -22,6 +22,7 @@ use crate::Ran;
 pub struct Operator {
     home: PathBuf,
     passphrase: PathBuf,
+    binaries: PathBuf,
 }
 
 impl Operator {
@@ -32,13 +33,19 @@ impl Operator {
         fs::create_dir_all(&home).unwrap();
         let passphrase = home.join("passphrase");
         fs::write(&passphrase, "correct horse battery staple\n").unwrap();
-        Self { home, passphrase }
+        Self { home, passphrase, binaries: crate::bin_dir() }
+    }
+
+    /// The same operator with `mesh` and the daemons of another directory.
+    #[must_use]
+    pub fn with_binaries(&self, dir: &Path) -> Self {
+        Self { binaries: dir.to_owned(), ..self.clone() }
     }
 
     /// The `mesh` command with the operator's home.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = crate::command(&self.home);
+        let mut command = crate::command_of(&self.binaries, &self.home);
         command.env("HOME", &self.home).args(args);
         command
     }
