@@ -12,7 +12,7 @@ const EVENTS_MAX: usize = 4_096;
 /// The most models whose queue is remembered.
 const MODELS_MAX: usize = 256;
 /// A little less than a second, so that pictures that come once a second are what is sampled.
-const SAMPLE_MS: u64 = 900;
+pub(super) const SAMPLE_MS: u64 = 900;
 
 /// The figures over time.
 #[derive(Debug)]

@@ -75,6 +75,8 @@ pub(crate) struct Model {
     held: Held,
     /// Whether rows and figures must be computed anew before the next frame.
     changed: bool,
+    /// When they were computed last.
+    prepared: Option<Timestamp>,
 }
 
 /// What came in while the screen was paused; the newest of each node.
@@ -102,6 +104,7 @@ impl Model {
             paused: None,
             held: Held::default(),
             changed: true,
+            prepared: None,
         }
     }
 
@@ -128,13 +131,16 @@ impl Model {
         }
     }
 
-    /// Computes figures, findings and rows when something changed.
+    /// Computes figures, findings and rows when something changed, and once a second in any case, since ages go on.
+    ///
+    /// A frame that only shows the time going on between two pictures costs no walk over the fleet.
     pub(crate) fn prepare(&mut self, now: Timestamp) {
-        let sampled = self.history.is_due(now);
-        if !self.changed && !sampled {
+        let old = self.prepared.is_none_or(|it| it.age_ms(now) >= history::SAMPLE_MS);
+        if !self.changed && !old {
             return;
         }
-        self.changed = false;
+        let sampled = self.history.is_due(now);
+        (self.changed, self.prepared) = (false, Some(now));
         self.fleet.settle(&self.names);
         self.totals = Totals::of(&mut self.fleet, &mut self.names, self.link.revision.0, now);
         self.traffic.look(&self.fleet, &mut self.names);

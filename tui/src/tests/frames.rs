@@ -45,6 +45,26 @@ fn empty_and_old_screens() {
 }
 
 #[test]
+fn figures_are_computed_for_news_and_once_a_second() {
+    // Every statement is old from 9.6 s on, which only a walk over the fleet finds out: was there one?
+    let check = |news: bool, ms: u64, expected: bool| {
+        let mut picture = healthy(&plain());
+        picture.draw(ScreenId::Overview, 80, 24, NOW.plus_ms(9_500));
+        assert_eq!(picture.model.totals.stale, 0);
+        let now = NOW.plus_ms(ms);
+        if news {
+            picture.feed(crate::FeedEvent::Dropped(0), now);
+        }
+        picture.draw(ScreenId::Overview, 80, 24, now);
+        assert_eq!(picture.model.totals.stale > 0, expected, "news {news}, {ms} ms");
+    };
+    check(false, 9_700, false);
+    check(false, 10_300, false);
+    check(false, 10_400, true);
+    check(true, 9_700, true);
+}
+
+#[test]
 fn a_large_fleet() {
     let options = crate::Options { demo: Some(1_000), ..plain() };
     let (mut picture, now) = crate::demo::picture(&options, 1_000);
