@@ -1,7 +1,7 @@
-//! `mesh bootstrap` when things go wrong: a dead controller, full disks, noisy shells, new disks.
+//! `mesh bootstrap` when things go wrong: cut connections, a dead controller, full disks, noisy shells, new disks.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use mesh_tests::{
     bed::{Bed, BedHost, Bootstrap, Operator, wanted},
@@ -20,31 +20,6 @@ fn ground(bed: &Bed, change: impl FnOnce(&mut Value)) -> (Operator, String) {
     (Operator::new(bed), hosts.unwrap().to_str().unwrap().to_owned())
 }
 
-/// Names of the nodes that are Ready.
-fn ready(operator: &Operator) -> Vec<String> {
-    let nodes = operator.nodes();
-    let ready = nodes.iter().filter(|it| it["status"]["phase"] == "Ready");
-    ready.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
-}
-
-fn all_are_ready(bed: &Bed, operator: &Operator) {
-    until("every node is Ready", Duration::from_secs(30), || {
-        (ready(operator).len() == bed.hosts().len()).then_some(())
-    });
-}
-
-/// The last run of a bootstrap, from `mesh bootstrap --list`; empty when there is none.
-fn last_run(operator: &Operator) -> String {
-    let list = operator.run(&["bootstrap", "--list", "-o", "json"]).ok().json();
-    let ids = list["items"].as_array().unwrap().iter().filter_map(|it| it["head"]["id"].as_str());
-    ids.max().unwrap_or_default().to_owned()
-}
-
-fn nothing_to_do(operator: &Operator, hosts: &str) {
-    let look = operator.run(&["bootstrap", hosts, "--dry-run", "--detailed-exitcode"]);
-    let _ = look.ok().says(&["nothing to do"]);
-}
-
 /// No release is in place and nothing runs; a binary of which only a part has come is gone on with next time.
 fn nothing_is_half_there(host: &BedHost) {
     let found = host.exec(
@@ -52,6 +27,46 @@ fn nothing_is_half_there(host: &BedHost) {
     );
     assert_eq!(found.stdout, "", "on {}", host.name());
     assert!(!host.processes().iter().any(|it| it.program.starts_with("mesh-")), "something runs on {}", host.name());
+}
+
+#[test]
+fn connections_that_break_at_any_step_are_gone_on_with() {
+    let Some(bed) = wanted(8) else { return };
+    let (operator, hosts) = ground(&bed, |it| {
+        it["rolling"] = json!({"batch": "100%", "canary": 0, "max_failures": "100%"});
+        for (index, host) in it["hosts"].as_array_mut().unwrap().iter_mut().enumerate() {
+            let role = ["coordinator", "router", "gpu"][index.min(2)];
+            host["roles"] = json!([role]);
+        }
+    });
+    // Each of these hosts is lost at another step of the same run.
+    let mut lost_at = BTreeMap::from([
+        ("h3", "state directory"),
+        ("h4", "binary mesh-agentd"),
+        ("h5", "identity of the agent"),
+        ("h6", "configuration of the agent"),
+        ("h7", "supervisor"),
+        ("h8", "the agent answers"),
+    ]);
+    let mut run = operator.bootstrap(&[&hosts]);
+    while let Some(event) = run.event() {
+        let (host, step) = (event["host"].as_str().unwrap_or_default(), event["step"].as_str());
+        if event["event"] == "step" && lost_at.get(host).copied() == step {
+            bed.cut_off(host).unwrap();
+            lost_at.remove(host);
+        }
+    }
+    let ended = run.finish().exits(4).says(&["h3", "h4", "h5", "h6", "h7", "h8"]);
+    assert!(lost_at.is_empty(), "never came there: {lost_at:?}\n{}", ended.stderr);
+    until("the others serve", Duration::from_secs(30), || {
+        let ready = operator.ready();
+        (ready.contains(&"h1".to_owned()) && ready.contains(&"h2".to_owned())).then_some(())
+    });
+
+    bed.heal().unwrap();
+    operator.bootstrap(&["--resume", &operator.last_run()]).finish().ok();
+    operator.all_are_ready(&bed);
+    operator.has_nothing_to_do(&hosts);
 }
 
 #[test]
@@ -76,16 +91,16 @@ fn a_controller_that_is_killed_anywhere_is_gone_on_with() {
         made = made.or(lineage);
     }
     go_on(&operator, &hosts).finish().ok();
-    all_are_ready(&bed, &operator);
+    operator.all_are_ready(&bed);
     let lineage = operator.cluster().unwrap()["lineage"].to_string();
     assert_ne!(lineage, "null");
     assert!(made.is_none_or(|it| it == lineage), "another mesh was made");
-    nothing_to_do(&operator, &hosts);
+    operator.has_nothing_to_do(&hosts);
 }
 
 /// The run that was interrupted, or one from the start when there is none yet.
 fn go_on(operator: &Operator, hosts: &str) -> Bootstrap {
-    match last_run(operator) {
+    match operator.last_run() {
         run if run.is_empty() => operator.bootstrap(&[hosts]),
         run => operator.bootstrap(&["--resume", &run]),
     }
@@ -108,17 +123,17 @@ fn full_disks_noisy_shells_and_new_disks_are_told_and_healed() {
     full.fill_disk(1024).unwrap();
     run.finish().exits(4).says(&["h5", "No space left on device"]);
     nothing_is_half_there(full);
-    assert_eq!(ready(&operator), ["h1", "h2", "h3", "h4"], "a noisy shell and a full disk elsewhere stop nobody");
+    assert_eq!(operator.ready(), ["h1", "h2", "h3", "h4"], "a noisy shell and a full disk elsewhere stop nobody");
     full.free_disk().unwrap();
     operator.bootstrap(&[&hosts, "--only-failed"]).finish().ok();
-    all_are_ready(&bed, &operator);
+    operator.all_are_ready(&bed);
 
     full.wipe().unwrap();
     operator.bootstrap(&[&hosts]).finish().exits(4).says(&["h5", "key"]);
     bed.trust().unwrap();
     operator.bootstrap(&[&hosts]).finish().ok();
-    all_are_ready(&bed, &operator);
-    nothing_to_do(&operator, &hosts);
+    operator.all_are_ready(&bed);
+    operator.has_nothing_to_do(&hosts);
 
     // A voter that has forgotten what it promised must not vote again under the same id.
     bed.host("h3").wipe().unwrap();

@@ -1,18 +1,11 @@
 //! `mesh bootstrap` on hosts that are namespaces with real sshd: from nothing to a mesh that serves, and back.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use mesh_tests::{
     Ran,
-    bed::{Bed, BedHost, wanted},
+    bed::{BedHost, wanted},
     bin_dir, until,
 };
 use serde_json::{Value, json};
@@ -56,29 +49,6 @@ impl Operator {
     }
 }
 
-/// Everything in a directory: kind, mode, owner and content of each path.
-fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
-    let mut all = BTreeMap::new();
-    let mut open = vec![dir.to_owned()];
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(&next).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = fs::symlink_metadata(&path).unwrap();
-            let content = if meta.is_file() { format!("{:?}", fs::read(&path).unwrap()) } else { String::new() };
-            let what = format!("{:o} {} {} {content}", meta.permissions().mode(), meta.uid(), meta.gid());
-            if meta.is_dir() {
-                open.push(path.clone());
-            }
-            all.insert(path, what);
-        }
-    }
-    all
-}
-
-fn trees(bed: &Bed) -> Vec<BTreeMap<PathBuf, String>> {
-    bed.hosts().iter().map(|it| tree(&it.upper())).collect()
-}
-
 /// Sends one chat completion to a router's door on its own host.
 fn ask(router: &BedHost) -> (u16, String) {
     let body =
@@ -94,10 +64,10 @@ fn hosts_become_a_mesh_that_serves_and_go_back_to_nothing() {
     let file = bed.hosts_yaml(|_| {}).unwrap();
     let operator = Operator::new();
 
-    let before = trees(&bed);
+    let before = bed.disks();
     let dry = operator.bootstrap(&file, &["--dry-run", "--detailed-exitcode", "-o", "json"]).exits(10).json();
     assert_eq!(dry["plan"]["hosts"].as_array().unwrap().len(), 5, "{dry}");
-    assert!(trees(&bed) == before, "a dry run has changed a host");
+    assert!(bed.disks() == before, "a dry run has changed a host");
     assert!(!operator.home.path().join(".config/mesh").exists(), "a dry run has made a root");
 
     let made = operator.bootstrap(&file, &["-o", "json"]).ok().json();

@@ -10,6 +10,7 @@
 //! nothing), `nosudo`.
 
 mod clock;
+mod disk;
 mod faults;
 mod ground;
 mod host;
@@ -30,6 +31,7 @@ use anyhow::{Context, Result};
 use self::ground::Ground;
 pub use self::{
     clock::Clock,
+    disk::{Disk, files_with},
     host::BedHost,
     need::{machines, systemd_root, wanted, wanted_as},
     operator::{Bootstrap, Operator, Writer},

@@ -10,8 +10,10 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::Bed;
@@ -40,6 +42,25 @@ impl Operator {
     #[must_use]
     pub fn with_binaries(&self, dir: &Path) -> Self {
         Self { binaries: dir.to_owned(), ..self.clone() }
+    }
+
+    /// Where everything that the operator's commands keep lies.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The file with the passphrase of the operator's root.
+    #[must_use]
+    pub fn passphrase(&self) -> &str {
+        self.passphrase.to_str().unwrap()
+    }
+
+    /// Writes the operator's own configuration.
+    pub fn configure(&self, text: &str) {
+        let dir = self.home.join("config/mesh");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("config.toml"), text).unwrap();
     }
 
     /// The `mesh` command with the operator's home.
@@ -72,6 +93,35 @@ impl Operator {
         let ran = self.run(&["get", "nodes", "-o", "json"]);
         let answer: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
         answer["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Names of the nodes that are Ready.
+    #[must_use]
+    pub fn ready(&self) -> Vec<String> {
+        let nodes = self.nodes();
+        let ready = nodes.iter().filter(|it| it["status"]["phase"] == "Ready");
+        ready.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits until every host of a bed is a node that is Ready.
+    pub fn all_are_ready(&self, bed: &Bed) {
+        crate::until("every node is Ready", Duration::from_secs(60), || {
+            (self.ready().len() == bed.hosts().len()).then_some(())
+        });
+    }
+
+    /// Fails unless a bootstrap would find nothing to do.
+    pub fn has_nothing_to_do(&self, hosts: &str) {
+        let look = self.run(&["bootstrap", hosts, "--dry-run", "--detailed-exitcode"]);
+        let _ = look.ok().says(&["nothing to do"]);
+    }
+
+    /// The last run of a bootstrap, from `mesh bootstrap --list`; empty when there is none.
+    #[must_use]
+    pub fn last_run(&self) -> String {
+        let list = self.run(&["bootstrap", "--list", "-o", "json"]).ok().json();
+        let ids = list["items"].as_array().unwrap().iter().filter_map(|it| it["head"]["id"].as_str());
+        ids.max().unwrap_or_default().to_owned()
     }
 
     /// `mesh cluster status -o json` as one node sees it; `None` when it does not answer.
@@ -113,6 +163,11 @@ impl Bootstrap {
             }
         }
         false
+    }
+
+    /// Freezes it, or lets it go on; its connections stay.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Kills it with -9.

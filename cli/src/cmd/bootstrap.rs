@@ -3,6 +3,7 @@
 mod report;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,10 +21,9 @@ use crate::{
     output::Table,
     provision::bootstrap::{
         board::Style,
-        change::{Outcome, Stop, change_all, lock_all},
+        change::{Locks, Outcome, Stop, change_all, lock_all},
         finish::{self, Verified},
         journal::{self, HostState, Journal},
-        lock::Lock,
         plan::{self, FleetPlan},
         root::PassphraseFrom,
         rules::Gravity,
@@ -237,7 +237,7 @@ async fn work(run: &Run<'_>, args: &BootstrapArgs, source: &Source, stop: &Stop)
     if asks_for_certificates(&plan) {
         run.open_root()?;
     }
-    change(run, (known, plan), source, stop).await
+    change(run, (known, plan), (args, source), stop).await
 }
 
 /// Nothing can be done at all.
@@ -320,7 +320,12 @@ fn question(run: &Run<'_>, known: &Known, plan: &FleetPlan) -> Result<()> {
     Err(Failure::new(Exit::Declined, "declined: nothing was changed"))
 }
 
-async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &Source, stop: &Stop) -> Result {
+async fn change(
+    run: &Run<'_>,
+    (mut known, plan): (Known, FleetPlan),
+    (args, source): (&BootstrapArgs, &Source),
+    stop: &Stop,
+) -> Result {
     let begun;
     let journal = match &source.journal {
         Some((journal, _)) => journal,
@@ -329,8 +334,8 @@ async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &S
             &begun
         }
     };
-    let locks = match hold(run, &mut known, &plan, journal).await {
-        Ok(locks) => locks,
+    let (plan, locks) = match hold(run, (&mut known, plan), args.plan.is_some(), journal).await {
+        Ok(held) => held,
         Err(failure) => {
             journal.end(failure.exit);
             return Err(failure);
@@ -341,7 +346,7 @@ async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &S
     for (name, failure) in &known.failures {
         journal.host(name, HostState::Failed, Some(&line(name, failure)));
     }
-    let ended = Box::pin(carry_out(run, &mut known, &plan, (journal, stop))).await;
+    let ended = Box::pin(carry_out(run, &mut known, (&plan, &locks), (journal, stop))).await;
     drop(locks);
     match ended {
         Ok(report) => {
@@ -360,11 +365,24 @@ async fn change(run: &Run<'_>, (mut known, plan): (Known, FleetPlan), source: &S
 }
 
 /// Locks what will be changed, and looks again: between the look and the lock somebody else may have been there.
-async fn hold(run: &Run<'_>, known: &mut Known, plan: &FleetPlan, journal: &Journal) -> Result<Vec<Lock>> {
-    let names: Vec<&str> = plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| it.name.as_str()).collect();
-    let locks = lock_all(run, known, &names, journal.id()).await?;
-    if run.plan(known).await?.digest() == plan.digest() {
-        return Ok(locks);
+///
+/// What this operator's own lost connections did until the lock ended them is no surprise: the plan is then what is
+/// left to do, unless the operator asked for one plan only.
+async fn hold(
+    run: &Run<'_>,
+    (known, plan): (&mut Known, FleetPlan),
+    only_this: bool,
+    journal: &Journal,
+) -> Result<(FleetPlan, Locks)> {
+    let open = |plan: &FleetPlan| -> BTreeSet<String> {
+        plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| it.name.clone()).collect()
+    };
+    let names = open(&plan);
+    let locks = lock_all(run, known, &names.iter().map(String::as_str).collect::<Vec<_>>(), journal.id()).await?;
+    let now = run.plan(known).await?;
+    let has_ended = locks.values().any(|it| it.has_ended);
+    if now.digest() == plan.digest() || (has_ended && !only_this && open(&now).is_subset(&names)) {
+        return Ok((now, locks));
     }
     Err(Failure::new(Exit::Refused, "the hosts have changed while this run was being planned")
         .coded(crate::Code::PlanStale)
@@ -374,10 +392,10 @@ async fn hold(run: &Run<'_>, known: &mut Known, plan: &FleetPlan, journal: &Jour
 async fn carry_out(
     run: &Run<'_>,
     known: &mut Known,
-    plan: &FleetPlan,
+    planned: (&FleetPlan, &Locks),
     (journal, stop): (&Journal, &Stop),
 ) -> Result<Report> {
-    let mut outcome = change_all(run, known, plan, (journal, stop)).await?;
+    let mut outcome = change_all(run, known, planned, (journal, stop)).await?;
     if stop.is_asked() {
         return Err(stop.failure(journal.id()));
     }

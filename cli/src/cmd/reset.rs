@@ -25,7 +25,8 @@ use crate::{
             connect::{How, connect_all},
             facts::{Facts, probe},
             form::{Doors, Made, Seen, forget},
-            lock,
+            journal,
+            lock::{self, Lock, Locked},
             member::{Coordinator, Fleet, Member, data_address, root_prefix},
             office::Office,
             root::RootDir,
@@ -103,12 +104,13 @@ pub(crate) async fn run(cx: &Cx, args: ResetArgs) -> Result {
     reset.quorum(&parts, &chosen)?;
     reset.question(&parts)?;
     let run = format!("reset {}", human::now());
+    let is_abandoned = |run: &str| journal::is_abandoned(&cx.dirs, run);
     let mut locks = Vec::new();
     for it in &parts {
-        locks.push(lock::take(it.host.as_ref(), &root_prefix(&it.entry), &run).await?);
+        locks.push(lock::take(it.host.as_ref(), &root_prefix(&it.entry), &run, &is_abandoned).await?);
     }
     let seen = reset.leave(&parts).await?;
-    let done = reset.apply(&parts, &mut failures).await;
+    let done = reset.apply(&parts, &locks, &mut failures).await;
     drop(locks);
     if args.all && failures.is_empty() {
         reset.forget()?;
@@ -299,13 +301,19 @@ impl Reset<'_> {
         self.inventory.hosts.iter().filter_map(of).collect()
     }
 
-    async fn apply(&self, parts: &[Part], failures: &mut BTreeMap<String, Failure>) -> Vec<(String, usize)> {
+    async fn apply(
+        &self,
+        parts: &[Part],
+        locks: &[Lock],
+        failures: &mut BTreeMap<String, Failure>,
+    ) -> Vec<(String, usize)> {
         let names: Vec<String> = parts.iter().map(|it| it.entry.name.to_string()).collect();
         self.board.begin(&names);
         self.board.phase(&format!("resetting {} hosts", parts.len()));
-        let applied = stream::iter(parts).map(async |it| {
+        let applied = stream::iter(parts.iter().zip(locks)).map(async |(it, lock)| {
             let name = it.entry.name.to_string();
-            let end = playbook::apply(it.host.as_ref(), &it.plan, &self.office, None).await.map_err(Failure::from);
+            let host = Locked::new(it.host.as_ref(), lock);
+            let end = playbook::apply(&host, &it.plan, &self.office, None).await.map_err(Failure::from);
             match &end {
                 Ok(report) => self.board.end(&name, true, &format!("reset, {} steps", report.changed.len())),
                 Err(failure) => self.board.end(&name, false, &failure.what),

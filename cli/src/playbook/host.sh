@@ -230,6 +230,8 @@ do_binary() {
   if [ "$6" = 0 ]; then fresh "$part"; fi
   [ "$(stat -c %s "$part" 2>/dev/null)" = "$6" ] || die failed "$part is not as long as it was: run again"
   grow "$part" "$5" || die failed "cannot write $part"
+  # The end of stdin is that of the connection: what came before it is right.
+  [ "$(stat -c %s "$part")" = "$(($6 + $5))" ] || die failed "$1 has not come whole: the next run sends the rest"
   settle "$part" "$1" "$2" "$3" "$4"
 }
 
@@ -401,7 +403,7 @@ do_process() {
   # The log is opened by the user it belongs to.
   (trap '' HUP; umask 027; cd /
     as "$user" sh -c 'log=$1; shift; exec "$@" >>"$log" 2>&1' sh "$log" $apart "$tool" supervise --config "$config"
-  ) </dev/null >/dev/null 2>&1 &
+  ) </dev/null >/dev/null 2>&1 8>&- &
   end=$(($(date +%s) + 10))
   until supervisor "$pid_file" "$config" >/dev/null; do
     [ "$(date +%s)" -lt "$end" ] || die failed "the supervisor does not start: $(tail -n 5 "$log")"
@@ -415,8 +417,9 @@ do_command() {
   script=$1; limit=$2; creates=$3; unless=$4; shift 4
   if [ -n "$creates" ] && { [ -e "$creates" ] || [ -h "$creates" ]; }; then say met; return; fi
   if [ -n "$unless" ] && (sh -c "$unless") </dev/null >/dev/null 2>&1; then say met; return; fi
-  if have timeout; then said=$(timeout "$limit" sh -c "$script" sh "$@" </dev/null)
-  else said=$(sh -c "$script" sh "$@" </dev/null); fi
+  # What it leaves running is not part of this run: it does not hold the file that says that a script is at work.
+  if have timeout; then said=$(timeout "$limit" sh -c "$script" sh "$@" </dev/null 8>&-)
+  else said=$(sh -c "$script" sh "$@" </dev/null 8>&-); fi
   code=$?
   say stdout "$(printf '%s' "$said" | head -c 65536 | hex)"
   say status "$code"

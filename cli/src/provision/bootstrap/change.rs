@@ -18,8 +18,8 @@ use tokio::{
 
 use super::{
     form::Doors,
-    journal::{HostState, Journal},
-    lock::{self, Lock},
+    journal::{self, HostState, Journal},
+    lock::{self, Lock, Locked},
     member::root_prefix,
     plan::{FleetPlan, HostPart},
     run::{Known, Run},
@@ -92,22 +92,34 @@ pub(crate) struct Outcome {
     pub(crate) left: BTreeSet<String>,
 }
 
+/// The locks of hosts, by their names.
+pub(crate) type Locks = BTreeMap<String, Lock>;
+
 /// Locks hosts; one that somebody else changes stops the whole run.
-pub(crate) async fn lock_all(run: &Run<'_>, known: &Known, names: &[&str], id: &str) -> Result<Vec<Lock>> {
+///
+/// The first of them goes first: of two operators who begin at the same instant, one comes through.
+pub(crate) async fn lock_all(run: &Run<'_>, known: &Known, names: &[&str], id: &str) -> Result<Locks> {
     run.board.phase(&format!("locking {} hosts", names.len()));
+    let is_abandoned = |run_id: &str| journal::is_abandoned(&run.cx.dirs, run_id);
     let takes = known.members.iter().filter(|it| names.contains(&it.name())).filter_map(|member| {
         let host = known.hosts.get(member.name())?;
-        let root = root_prefix(&member.entry);
-        Some(async move { lock::take(host.as_ref(), &root, id).await })
+        let (name, root) = (member.name().to_owned(), root_prefix(&member.entry));
+        let is_abandoned = &is_abandoned;
+        Some(async move { Ok((name, lock::take(host.as_ref(), &root, id, is_abandoned).await?)) })
     });
-    join_all(takes).await.into_iter().collect()
+    let mut takes = takes.into_iter();
+    let Some(first) = takes.next() else { return Ok(Locks::new()) };
+    let first: (String, Lock) = first.await?;
+    let mut locks: Locks = join_all(takes).await.into_iter().collect::<Result<_>>()?;
+    locks.insert(first.0, first.1);
+    Ok(locks)
 }
 
 /// Changes every host of the plan that needs it.
 pub(crate) async fn change_all(
     run: &Run<'_>,
     known: &mut Known,
-    plan: &FleetPlan,
+    (plan, locks): (&FleetPlan, &Locks),
     (journal, stop): (&Journal, &Stop),
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
@@ -138,7 +150,7 @@ pub(crate) async fn change_all(
                 () = stop.at_once() => {}
             }
         }
-        change_wave(run, known, (&parts, &wave), (journal, stop), &mut outcome).await?;
+        change_wave(run, known, (&parts, locks, &wave), (journal, stop), &mut outcome).await?;
     }
     Ok(outcome)
 }
@@ -155,7 +167,7 @@ fn candidates(known: &Known, parts: &BTreeMap<&str, &HostPart>) -> Vec<Candidate
 async fn change_wave(
     run: &Run<'_>,
     known: &mut Known,
-    (parts, wave): (&BTreeMap<&str, &HostPart>, &Wave),
+    (parts, locks, wave): (&BTreeMap<&str, &HostPart>, &Locks, &Wave),
     (journal, stop): (&Journal, &Stop),
     outcome: &mut Outcome,
 ) -> Result<()> {
@@ -163,13 +175,15 @@ async fn change_wave(
     run.board.phase(&format!("changing {} hosts", wave.hosts.len()));
     let hosts = &known.hosts;
     let changes = stream::iter(&wave.hosts).map(|name| async move {
-        let (Some(part), Some(host)) = (parts.get(name.as_str()), hosts.get(name)) else { return (name, None) };
+        let (Some(part), Some(host), Some(lock)) = (parts.get(name.as_str()), hosts.get(name), locks.get(name)) else {
+            return (name, None);
+        };
         if stop.is_asked() {
             return (name, None);
         }
         journal.host(name, HostState::Begun, None);
         let begun = Instant::now();
-        let applied = playbook::apply(host.as_ref(), &part.plan, &run.office, None).await;
+        let applied = playbook::apply(&Locked::new(host.as_ref(), lock), &part.plan, &run.office, None).await;
         let applied = match applied {
             Ok(report) => {
                 let took = human::duration(human::ms(begun.elapsed()));

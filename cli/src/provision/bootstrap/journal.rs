@@ -185,6 +185,13 @@ pub(crate) fn read(dirs: &Dirs, id: &str) -> Result<Story> {
     story(&text).ok_or_else(|| failed(&path)(io::Error::other("its first line does not say what was asked")))
 }
 
+/// Whether a run of this machine is carried out by no command any more.
+pub(crate) fn is_abandoned(dirs: &Dirs, id: &str) -> bool {
+    let is_name = !id.is_empty() && id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    let file = is_name.then(|| File::open(runs(dirs).join(id).join("journal.ndjson")).ok()).flatten();
+    file.is_some_and(|it| flock(&it, FlockOperation::NonBlockingLockShared).is_ok())
+}
+
 /// Every run there is, the newest first.
 pub(crate) fn list(dirs: &Dirs) -> Vec<Story> {
     let entries = fs::read_dir(runs(dirs)).into_iter().flatten().flatten();
@@ -258,12 +265,16 @@ mod tests {
         let second = Journal::resume(&dirs, &id).err().unwrap();
         assert_eq!(second.exit, Exit::Refused, "{second}");
         journal.again().unwrap().note("a second hand of the same command", None, json!({}));
+        assert!(!is_abandoned(&dirs, &id), "a command carries it out");
         journal.host("h2", HostState::Failed, Some("disk full"));
         journal.end(Exit::Partly);
         let again = last(&dirs, &mesh).unwrap();
         assert_eq!((again.hosts["h2"], again.exit), (HostState::Failed, Some(4)));
         assert!(last(&dirs, &MeshName::new("other").unwrap()).is_none());
+        drop(journal);
+        assert!(is_abandoned(&dirs, &id));
         for wrong in ["", "../x", "nothing"] {
+            assert!(!is_abandoned(&dirs, wrong));
             assert_eq!(read(&dirs, wrong).unwrap_err().what, format!("no run `{wrong}`"));
         }
     }

@@ -31,7 +31,7 @@ use crate::{
     cmd::Cx,
     hosts::{HostEntry, HostKeyPolicy, Inventory},
     human,
-    playbook::{self, Module, Playbook, Vars},
+    playbook::{self, HostPlan, Module, Playbook, Vars},
     provision::{
         identity,
         release::{Release, Signed},
@@ -276,29 +276,40 @@ impl<'a> Run<'a> {
         Ok(refuse(members, failures, findings))
     }
 
-    /// What would be done.
-    pub(crate) async fn plan(&self, known: &mut Known) -> Result<FleetPlan> {
-        self.board.phase(&format!("comparing {} hosts with what they should be", known.members.len()));
-        let (hosts, fleet) = (&known.hosts, &known.fleet);
-        let examined = stream::iter(&known.members).map(async |member| {
-            let host = hosts.get(member.name())?;
-            let vars = Vars::new(&member.vars(fleet));
+    /// What would be done on each of some hosts, or why that cannot be told.
+    pub(crate) async fn examine<'k>(
+        &self,
+        known: &'k Known,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Vec<(&'k Member, Result<HostPlan>)> {
+        let meant = known.members.iter().filter(|it| is_meant(it.name()));
+        let examined = stream::iter(meant).map(async |member| {
+            let host = known.hosts.get(member.name())?;
+            let vars = Vars::new(&member.vars(&known.fleet));
             let plan = playbook::examine(host.as_ref(), &self.playbook, &vars, &self.office).await;
             Some((member, plan.map_err(|error| error.failure(member.name()))))
         });
         let examined: Vec<_> = examined.buffered(self.orders.concurrency.max(1)).collect().await;
+        examined.into_iter().flatten().collect()
+    }
+
+    /// What would be done.
+    pub(crate) async fn plan(&self, known: &mut Known) -> Result<FleetPlan> {
+        self.board.phase(&format!("comparing {} hosts with what they should be", known.members.len()));
+        let examined = self.examine(known, |_| true).await;
         let is_made = self.made.is_some() || known.seen.is_made;
-        let mut parts = Vec::new();
-        for (member, plan) in examined.into_iter().flatten() {
+        let (mut parts, mut failures) = (Vec::new(), BTreeMap::new());
+        for (member, plan) in examined {
             match plan {
                 Ok(plan) => parts.push(self.part(member, plan, is_made)),
                 // What is wrong with the playbook is wrong for every host.
                 Err(failure) if failure.exit == Exit::Invalid => return Err(failure),
                 Err(failure) => {
-                    known.failures.insert(member.name().to_owned(), failure);
+                    failures.insert(member.name().to_owned(), failure);
                 }
             }
         }
+        known.failures.extend(failures);
         let failed: BTreeSet<String> = known.failures.keys().cloned().collect();
         known.members.retain(|it| !failed.contains(it.name()));
         known.wishes.retain(|it| !failed.contains(it.name.as_str()));
@@ -314,7 +325,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn part(&self, member: &Member, plan: playbook::HostPlan, is_made: bool) -> HostPart {
+    fn part(&self, member: &Member, plan: HostPlan, is_made: bool) -> HostPart {
         use playbook::Controller;
         HostPart {
             name: member.name().to_owned(),
