@@ -3,42 +3,14 @@
 
 use std::{
     fs,
-    os::unix::fs::FileExt,
-    path::Path,
     process::{Command, Stdio},
 };
 
 use mesh_proto::cert::sha256;
-use mesh_tests::{Mesh, Ran, bin_dir};
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use serde_json::json;
-
-const BINARIES: [&str; 4] = ["mesh", "mesh-agentd", "mesh-routerd", "mesh-standin"];
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Makes a bundle of the binaries under test; gives the public key that signed it.
-fn bundle(dir: &Path) -> String {
-    fs::create_dir_all(dir.join("bin")).unwrap();
-    let mut files = Vec::new();
-    for name in BINARIES {
-        let (from, to) = (bin_dir().join(name), dir.join("bin").join(name));
-        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ())).unwrap();
-        let bytes = fs::read(&to).unwrap();
-        files.push(json!({"path": format!("bin/{name}"), "size_bytes": bytes.len(), "sha256": sha256(&bytes)}));
-    }
-    let manifest =
-        json!({"schema": "mesh/bundle/v1", "version": "0.1.0", "target": "this", "files": files}).to_string();
-    let key = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();
-    let public = hex(key.public_key().as_ref());
-    let signature = hex(key.sign(manifest.as_bytes()).as_ref());
-    let signature = json!({"algorithm": "ed25519", "public_key": public, "signature": signature});
-    fs::write(dir.join("manifest.json"), manifest).unwrap();
-    fs::write(dir.join("manifest.sig"), signature.to_string()).unwrap();
-    public
-}
+use mesh_tests::{
+    Mesh, Ran, bin_dir,
+    release::{bundle, flip},
+};
 
 #[test]
 fn only_what_a_trusted_key_signed_is_installed() {
@@ -69,11 +41,7 @@ fn only_what_a_trusted_key_signed_is_installed() {
     let router = made.join("bin/mesh-routerd");
     fs::rename(&router, here.path().join("kept")).unwrap();
     fs::copy(here.path().join("kept"), &router).unwrap();
-    let file = fs::File::options().read(true).write(true).open(&router).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 5_000).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], 5_000).unwrap();
-    drop(file);
+    flip(&router, 5_000);
     refused(&trusting, &["--bundle", bundle], &["bin/mesh-routerd has the digest"]);
     refused("", &["--bundle", bundle], &["bin/mesh-routerd has the digest"]);
     // A manifest that says so is not the one that was signed.

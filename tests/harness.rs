@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub mod bed;
 pub mod load;
+pub mod release;
 pub mod screen;
 
 /// What `mesh up -o json` prints.

@@ -68,6 +68,7 @@ struct Manifest {
 struct ManifestFile {
     path: String,
     sha256: Digest,
+    size_bytes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,11 +91,13 @@ impl Release {
             Failure::new(Exit::Mismatch, format!("cannot use the bundle {}", dir.display()))
                 .coded(Code::Bundle)
                 .why(why)
+                .next("copy the bundle again from where it was made: it is not as it was signed")
         };
         let absent = |error: io::Error, name: &str| {
             Failure::new(Exit::Invalid, format!("cannot use the bundle {}", dir.display()))
                 .at(dir.join(name).display().to_string())
                 .why(error)
+                .next("--bundle DIR, where DIR has manifest.json, manifest.sig and bin/")
         };
         let text = std::fs::read(dir.join("manifest.json")).map_err(|error| absent(error, "manifest.json"))?;
         let manifest: Manifest =
@@ -109,6 +112,13 @@ impl Release {
             let file = manifest.files.iter().find(|it| it.path == path);
             let file = file.ok_or_else(|| mismatch(format!("manifest.json: {path} is missing")))?;
             let at = dir.join(&path);
+            let size = match std::fs::metadata(&at) {
+                Ok(meta) => meta.len(),
+                Err(error) => return Err(mismatch(format!("{path}, which the manifest lists: {error}"))),
+            };
+            if size != file.size_bytes {
+                return Err(mismatch(format!("{path} has {size} bytes, the manifest says {}", file.size_bytes)));
+            }
             let digest = sha256_of(&at).map_err(|error| absent(error, &path))?;
             if digest != file.sha256 {
                 return Err(mismatch(format!("{path} has the digest {digest}, the manifest says {}", file.sha256)));
@@ -220,7 +230,8 @@ mod tests {
             assert!(failure.exit == exit && failure.to_string().contains(why), "{failure}");
             std::fs::write(dir.path().join(file), before).unwrap();
         };
-        check("bin/mesh-agentd", "other", Exit::Mismatch, "bin/mesh-agentd has the digest");
+        check("bin/mesh-agentd", "mesh-agenTd", Exit::Mismatch, "bin/mesh-agentd has the digest");
+        check("bin/mesh-agentd", "mesh-agent", Exit::Mismatch, "bin/mesh-agentd has 10 bytes, the manifest says 11");
         check(
             "manifest.json",
             "{\"schema\":\"mesh/bundle/v1\",\"version\":\"1\",\"files\":[]}",
