@@ -146,13 +146,18 @@ impl Screen {
 
     /// Waits until what the screen shows is as wanted.
     pub fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        self.until_within(SOON, what, wanted);
+    }
+
+    /// The same for what may take longer.
+    pub fn until_within(&self, limit: Duration, what: &str, wanted: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         loop {
             let text = self.text();
             if wanted(&text) {
                 return;
             }
-            assert!(begun.elapsed() < SOON, "not within {SOON:?}: {what}; the screen:\n{text}");
+            assert!(begun.elapsed() < limit, "not within {limit:?}: {what}; the screen:\n{text}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -165,6 +170,15 @@ impl Screen {
     /// Waits until the screen does not show a text.
     pub fn lacks(&self, part: &str) {
         self.until(&format!("`{part}` is gone"), |text| !text.contains(part));
+    }
+
+    /// Waits until what is typed is not shown: whoever asks for a secret turns that off after the question.
+    pub fn hides_keys(&self, limit: Duration) {
+        let echo = rustix::termios::LocalModes::ECHO.bits();
+        crate::until("what is typed is not shown", limit, || {
+            let modes = self.master.get_termios()?.local_flags.bits();
+            (modes & echo == 0).then_some(())
+        });
     }
 
     /// Sends a signal to the program.

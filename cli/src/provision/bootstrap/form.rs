@@ -255,7 +255,8 @@ pub(crate) fn wishes(members: &[Member], seen: &Seen) -> (Vec<Wish>, Vec<Finding
             Some(_) => "change",
         };
         let detail = if before.is_none() { roles(&spec) } else { detail };
-        let part = ObjectPart { node: member.name().to_owned(), action, detail };
+        let whole = serde_json::to_value(&spec).unwrap_or_default();
+        let part = ObjectPart { node: member.name().to_owned(), action, detail, spec: whole };
         wishes.push(Wish { name: member.entry.name.clone(), spec, part });
     }
     (wishes, findings)

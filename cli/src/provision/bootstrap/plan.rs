@@ -45,6 +45,8 @@ pub(crate) struct ObjectPart {
     pub(crate) action: &'static str,
     /// What changes in it.
     pub(crate) detail: String,
+    /// What it is then.
+    pub(crate) spec: Value,
 }
 
 /// Everything a run would do.
@@ -184,8 +186,11 @@ pub(crate) fn compare(kept: &Path, now: &FleetPlan) -> Result<()> {
         let hosts = value["plan"]["hosts"].as_array()?;
         hosts.iter().find(|it| it["name"] == name).map(|it| it["plan"].clone())
     };
-    let moved: Vec<&str> =
-        now.hosts.iter().filter(|it| then(&it.name) != Some(json!(it.plan))).map(|it| it.name.as_str()).collect();
+    let mut moved: Vec<String> =
+        now.hosts.iter().filter(|it| then(&it.name) != Some(json!(it.plan))).map(|it| it.name.clone()).collect();
+    let declared = value["plan"]["objects"].as_array();
+    let is_new = |it: &&ObjectPart| declared.is_none_or(|all| !all.contains(&json!(it)));
+    moved.extend(now.objects.iter().filter(is_new).map(|it| format!("what is declared of {}", it.node)));
     let where_ =
         if moved.is_empty() { "the set of hosts, the release or the mesh".to_owned() } else { moved.join(", ") };
     Err(wrong(Exit::Refused, format!("what it was made from has changed since: {where_}"))
@@ -223,7 +228,12 @@ mod tests {
             signed: "nobody".into(),
             initialize: false,
             hosts: vec![host],
-            objects: vec![ObjectPart { node: "h1".into(), action: "unchanged", detail: String::new() }],
+            objects: vec![ObjectPart {
+                node: "h1".into(),
+                action: "unchanged",
+                detail: String::new(),
+                spec: json!({}),
+            }],
             findings: Vec::new(),
         }
     }
@@ -236,6 +246,10 @@ mod tests {
         compare(&path, &plan("0640")).unwrap();
         let stale = compare(&path, &plan("0600")).unwrap_err();
         assert!(stale.exit == Exit::Refused && stale.why.as_ref().unwrap().ends_with("h1"), "{stale}");
+        let mut labelled = plan("0640");
+        labelled.objects[0].spec = json!({"labels": {"rack": "r2"}});
+        let stale = compare(&path, &labelled).unwrap_err();
+        assert!(stale.why.as_ref().unwrap().ends_with("since: what is declared of h1"), "{stale}");
         std::fs::write(&path, "{}").unwrap();
         assert_eq!(compare(&path, &plan("x")).unwrap_err().exit, Exit::Invalid);
         assert_eq!(compare(&dir.path().join("none"), &plan("x")).unwrap_err().exit, Exit::Invalid);

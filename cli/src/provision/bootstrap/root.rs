@@ -1,7 +1,7 @@
 //! The root of a mesh on the operator's machine: a file that only a passphrase opens, decrypted in memory alone.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -20,6 +20,7 @@ use mesh_proto::{
     cert,
     files::{create_private_dir, write_private},
 };
+use rustix::fs::{FlockOperation, flock};
 
 use crate::{Exit, Failure, Result, context::Dirs};
 
@@ -91,7 +92,13 @@ impl RootDir {
         if self.exists() {
             return self.open(&self.passphrase(from, false)?).map(|it| (it, false));
         }
-        self.make(self.passphrase(from, true)?, now).map(|it| (it, true))
+        let passphrase = self.passphrase(from, true)?;
+        let _turn = turn(&self.dir).map_err(|error| self.failed("cannot make the root").why(error))?;
+        // Another command may have made it while this one was waiting: a mesh has one root.
+        if self.exists() {
+            return self.open(&passphrase).map(|it| (it, false));
+        }
+        self.make(passphrase, now).map(|it| (it, true))
     }
 
     fn failed(&self, what: &str) -> Failure {
@@ -106,7 +113,6 @@ impl RootDir {
         let mut recipient = Recipient::new(passphrase);
         recipient.set_work_factor(WORK_FACTOR);
         let sealed = age::encrypt_and_armor(&recipient, plain.as_bytes()).map_err(|error| failed(&error))?;
-        create_private_dir(&self.dir).map_err(|error| failed(&error))?;
         write_private(&self.certificate(), certificate.as_bytes()).map_err(|error| failed(&error))?;
         // Last: with it the root is there.
         write_private(&self.file(), sealed.as_bytes()).map_err(|error| failed(&error))?;
@@ -176,6 +182,14 @@ impl RootDir {
     }
 }
 
+/// Whoever holds this is the only command of this machine that makes anything in the directory.
+fn turn(dir: &Path) -> std::io::Result<File> {
+    create_private_dir(dir)?;
+    let file = File::create(dir.join(".lock"))?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
 fn first_line(text: &str) -> SecretString {
     SecretString::from(text.lines().next().unwrap_or_default().to_owned())
 }
@@ -202,10 +216,12 @@ pub(crate) fn gossip_keys(path: &Path) -> Result<String> {
         });
     }
     let text = crate::provision::identity::gossip_keys()?;
-    if let Some(dir) = path.parent() {
-        create_private_dir(dir).map_err(|error| {
-            Failure::new(Exit::Failed, "cannot make a directory").at(dir.display().to_string()).why(error)
-        })?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let _turn = turn(dir).map_err(|error| {
+        Failure::new(Exit::Failed, "cannot make a directory").at(dir.display().to_string()).why(error)
+    })?;
+    if path.exists() {
+        return gossip_keys(path);
     }
     crate::provision::identity::write_secret(path, &text)?;
     Ok(text)
@@ -251,5 +267,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mesh/gossip.keys");
         assert_eq!(gossip_keys(&path).unwrap(), gossip_keys(&path).unwrap());
+    }
+
+    #[test]
+    fn commands_that_begin_at_once_make_one_root_and_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = Dirs { state: dir.path().join("state"), config: dir.path().join("config") };
+        let (mesh, now) = (MeshName::new("lab").unwrap(), crate::human::now());
+        let root = RootDir::new(&dirs, &mesh);
+        let from = PassphraseFrom::Command("echo correct horse".to_owned());
+        let make = || {
+            let keys = gossip_keys(&root.gossip_keys()).unwrap();
+            let (made, is_new) = root.open_or_make(&from, now).unwrap();
+            (made.fingerprint(), is_new, keys)
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let (one, other) = (scope.spawn(make), scope.spawn(make));
+            (one.join().unwrap(), other.join().unwrap())
+        });
+        assert_eq!((one.0, &one.2), (other.0, &other.2));
+        assert!(one.1 != other.1 && root.fingerprint() == Some(one.0), "made once, and kept");
     }
 }
