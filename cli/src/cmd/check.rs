@@ -1,6 +1,6 @@
 //! `mesh check HOSTS.yaml`: the file, and then every host, looked at without changing anything.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
@@ -79,10 +79,11 @@ pub(crate) async fn run(cx: &Cx, args: CheckArgs) -> Result {
 
 /// Connects to all hosts, asks each what it is, and holds all of them against the rules.
 async fn look(cx: &Cx, args: &CheckArgs, inventory: &Inventory, chosen: &[HostEntry]) -> Result<Vec<Seen>> {
-    let board = Board::new(args.how.progress, cx.out.quiet);
+    let board = Arc::new(Board::new(args.how.progress, cx.out.quiet));
     board.phase(&format!("connecting to {} hosts", chosen.len()));
-    let how = How { concurrency: args.how.concurrency, policy: args.how.host_key_policy };
-    let reached = connect_all(cx, chosen, how).await?;
+    let policy = args.how.host_key_policy;
+    let how = How { concurrency: args.how.concurrency, policy, board: Arc::clone(&board) };
+    let reached = connect_all(cx, chosen, &how).await?;
     board.phase(&format!("asking {} hosts what they are", reached.len()));
     let asked = stream::iter(reached).map(ask).buffered(args.how.concurrency.max(1));
     let (mut seen, members): (Vec<Seen>, Vec<Option<Member>>) = asked.collect::<Vec<_>>().await.into_iter().unzip();

@@ -124,8 +124,9 @@ impl Reset<'_> {
     /// Connects, asks what is there, and says what would go. A host that has nothing is done.
     async fn learn(&self, chosen: &[HostEntry]) -> Result<(Vec<Part>, BTreeMap<String, Failure>)> {
         self.board.phase(&format!("connecting to {} hosts", chosen.len()));
-        let how = How { concurrency: self.args.how.concurrency.clamp(1, 1024), policy: self.args.how.host_key_policy };
-        let reached = connect_all(self.cx, chosen, how).await?;
+        let concurrency = self.args.how.concurrency.clamp(1, 1024);
+        let how = How { concurrency, policy: self.args.how.host_key_policy, board: Arc::clone(&self.board) };
+        let reached = connect_all(self.cx, chosen, &how).await?;
         let examined = stream::iter(reached).map(|it| async move {
             let name = it.entry.name.to_string();
             let part = async {
@@ -144,7 +145,7 @@ impl Reset<'_> {
         });
         let mut failures = BTreeMap::new();
         let mut parts = Vec::new();
-        let all: Vec<(String, Result<Part>)> = examined.buffered(how.concurrency).collect().await;
+        let all: Vec<(String, Result<Part>)> = examined.buffered(concurrency).collect().await;
         for (name, part) in all {
             match part {
                 Ok(part) => parts.push(part),

@@ -35,11 +35,15 @@ pub(crate) trait Answers: Send + Sync {
 }
 
 /// The person at the terminal, unless they said that they do not want to be asked.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Terminal {
     /// Whether a person can be asked at all.
     pub(crate) can_ask: bool,
+    /// Asks while nothing else is drawn on the terminal: a moving line would wipe the question out.
+    pub(crate) aside: Aside,
 }
+
+/// Runs something while nothing else is drawn on the terminal.
+pub(crate) type Aside = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 impl Answers for Terminal {
     fn answer(&self, question: &Question) -> Result<SecretString, Unanswered> {
@@ -49,11 +53,14 @@ impl Answers for Terminal {
                 next: question.next(),
             });
         }
-        let read = if matches!(question, Question::Login { echo: true, .. }) {
-            ask_plainly(&format!("{question} "))
-        } else {
-            rpassword::prompt_password(format!("{question}: "))
-        };
+        let mut read = Ok(String::new());
+        (self.aside)(&mut || {
+            read = if matches!(question, Question::Login { echo: true, .. }) {
+                ask_plainly(&format!("{question} "))
+            } else {
+                rpassword::prompt_password(format!("{question}: "))
+            };
+        });
         let read = read.map_err(|error| Unanswered { why: format!("{question}: {error}"), next: question.next() })?;
         Ok(SecretString::from(read))
     }

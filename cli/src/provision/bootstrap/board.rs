@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::{human, output::note};
@@ -172,6 +172,19 @@ impl Board {
                 }
             }
         }
+    }
+
+    /// Runs what asks a person: nothing is drawn over the question meanwhile, whatever goes on.
+    pub(crate) fn aside(&self, ask: &mut dyn FnMut()) {
+        let draw = |target| {
+            if let Some(it) = self.moving() {
+                let _ = it.all.clear();
+                it.all.set_draw_target(target);
+            }
+        };
+        draw(ProgressDrawTarget::hidden());
+        ask();
+        draw(ProgressDrawTarget::stderr());
     }
 
     /// Takes the moving lines away, before something else is printed.

@@ -10,6 +10,7 @@ use crate::{
     host::HostError,
     hosts::{HostEntry, HostKeyPolicy},
     output::Table,
+    provision::bootstrap::board::Board,
     ssh::{
         Options, Shared, SshHost, UnknownKey,
         config::{Here, Target, resolve},
@@ -27,12 +28,13 @@ pub(crate) struct Reached {
 }
 
 /// How to connect, beyond what the file says.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct How {
     /// How many hosts are being connected to at once.
     pub(crate) concurrency: usize,
     /// What happens to unknown host keys, in the place of the file's word.
     pub(crate) policy: Option<HostKeyPolicy>,
+    /// What shows how far it is, and makes room for questions.
+    pub(crate) board: Arc<Board>,
 }
 
 type Tried = std::result::Result<Arc<SshHost>, HostError>;
@@ -41,9 +43,11 @@ type Tried = std::result::Result<Arc<SshHost>, HostError>;
 ///
 /// # Errors
 /// Only when a person declines the new host keys; everything else is the failure of its host.
-pub(crate) async fn connect_all(cx: &Cx, entries: &[HostEntry], how: How) -> Result<Vec<Reached>> {
+pub(crate) async fn connect_all(cx: &Cx, entries: &[HostEntry], how: &How) -> Result<Vec<Reached>> {
     let here = Here::from_env(&cx.dirs);
-    let shared = Shared::new(Arc::new(Terminal { can_ask: cx.can_ask() }), how.concurrency);
+    let board = Arc::clone(&how.board);
+    let terminal = Terminal { can_ask: cx.can_ask(), aside: Box::new(move |ask| board.aside(ask)) };
+    let shared = Shared::new(Arc::new(terminal), how.concurrency);
     let targets = join_all(entries.iter().map(|it| target(it, how.policy, &here))).await;
     for warning in warnings(&targets) {
         cx.out.say(&format!("warning: {warning}"));
@@ -54,7 +58,9 @@ pub(crate) async fn connect_all(cx: &Cx, entries: &[HostEntry], how: How) -> Res
     }
     let unknown: Vec<&UnknownKey> = first.iter().filter_map(unknown_key).collect();
     let tried = if !unknown.is_empty() && cx.can_ask() {
-        ask(cx, entries, &first)?;
+        let mut answer = Ok(());
+        how.board.aside(&mut || answer = ask(cx, entries, &first));
+        answer?;
         shared
             .learn(unknown)
             .map_err(|error| Failure::new(Exit::Failed, "cannot keep the new host keys").why(error))?;

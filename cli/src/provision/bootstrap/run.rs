@@ -163,8 +163,9 @@ impl<'a> Run<'a> {
         // Every host is told where the coordinators are, also those that are not meant.
         let others = self.inventory.hosts.iter().filter(|it| it.voter.is_some() && !meant.contains(it.name.as_str()));
         let entries: Vec<HostEntry> = self.chosen.iter().chain(others).cloned().collect();
-        let how = How { concurrency: self.orders.concurrency, policy: self.orders.policy };
-        let reached = connect_all(self.cx, &entries, how).await?;
+        let board = Arc::clone(&self.board);
+        let how = How { concurrency: self.orders.concurrency, policy: self.orders.policy, board };
+        let reached = connect_all(self.cx, &entries, &how).await?;
         self.board.phase(&format!("asking {} hosts what they are", reached.len()));
         let mut hosts = BTreeMap::new();
         let (mut members, mut failures) = (Vec::new(), BTreeMap::new());
