@@ -19,9 +19,10 @@ use crate::{
     playbook::{self, HostPlan, Playbook, Report, examine},
     provision::bootstrap::{
         board::Board,
-        change::Stop,
+        change::{Locks, Stop},
         connect::{How, connect_all},
-        lock::{self, Lock},
+        journal,
+        lock::{self, Lock, Locked},
         member::root_prefix,
         select::select,
         waves::{Candidate, is_too_many, order},
@@ -95,7 +96,7 @@ impl Fleet<'_> {
         let (locks, lost) = self.lock(&parts, &run).await?;
         ends.extend(lost.into_iter().map(|it| (place(&it.host), it)));
         let left: Vec<&Part> = parts.iter().filter(|it| !ends.contains_key(&place(it.name()))).collect();
-        for it in self.change(&left, ends.len()).await {
+        for it in self.change(&left, &locks, ends.len()).await {
             ends.insert(place(&it.host), it);
         }
         drop(locks);
@@ -107,8 +108,9 @@ impl Fleet<'_> {
     /// Connects to every host and compares it with the playbook; who cannot be looked at has come to its end.
     async fn look(&self, chosen: &[HostEntry]) -> Result<(Vec<Part>, Ends)> {
         self.board.phase(&format!("connecting to {} hosts", chosen.len()));
-        let how = How { concurrency: self.concurrency(), policy: self.args.how.host_key_policy };
-        let reached = connect_all(self.cx, chosen, how).await?;
+        let (policy, board) = (self.args.how.host_key_policy, Arc::clone(&self.board));
+        let how = How { concurrency: self.concurrency(), policy, board };
+        let reached = connect_all(self.cx, chosen, &how).await?;
         self.board.phase(&format!("comparing {} hosts with the playbook", chosen.len()));
         let looks = stream::iter(reached.into_iter().enumerate()).map(async |(place, it)| {
             let name = it.entry.name.to_string();
@@ -168,14 +170,15 @@ impl Fleet<'_> {
 
     /// Locks what will be changed, and looks again: between the look and the lock somebody else may have been there.
     /// A host that somebody else changes stops the whole run; one that is lost, itself only.
-    async fn lock(&self, parts: &[Part], run: &str) -> Result<(Vec<Lock>, Vec<Ended>)> {
+    async fn lock(&self, parts: &[Part], run: &str) -> Result<(Locks, Vec<Ended>)> {
         let changed: Vec<&Part> = parts.iter().filter(|it| !it.plan.is_done()).collect();
         if !changed.is_empty() {
             self.board.phase(&format!("locking {} hosts", changed.len()));
         }
+        let is_abandoned = |run: &str| journal::is_abandoned(&self.cx.dirs, run);
         let takes = stream::iter(changed).map(async |part| {
             let taken = async {
-                let lock = lock::take(part.host.as_ref(), &root_prefix(&part.entry), run).await?;
+                let lock = lock::take(part.host.as_ref(), &root_prefix(&part.entry), run, &is_abandoned).await?;
                 let again = self.examine(part.entry.clone(), Arc::clone(&part.host)).await?;
                 if again.plan.digest() == part.plan.digest() {
                     return Ok(lock);
@@ -187,10 +190,12 @@ impl Fleet<'_> {
             (part.name().to_owned(), taken.await)
         });
         let taken: Vec<(String, Result<Lock>)> = takes.buffered(self.concurrency()).collect().await;
-        let (mut locks, mut lost) = (Vec::new(), Vec::new());
+        let (mut locks, mut lost) = (Locks::new(), Vec::new());
         for (host, taken) in taken {
             match taken {
-                Ok(lock) => locks.push(lock),
+                Ok(lock) => {
+                    locks.insert(host, lock);
+                }
                 Err(failure) if failure.exit == Exit::Refused => return Err(failure),
                 Err(failure) => lost.push(Ended { host, result: Err(failure) }),
             }
@@ -199,10 +204,10 @@ impl Fleet<'_> {
     }
 
     /// Changes the hosts wave after wave; once too many have failed, the rest is left as it is.
-    async fn change(&self, parts: &[&Part], lost: usize) -> Vec<Ended> {
+    async fn change(&self, parts: &[&Part], locks: &Locks, lost: usize) -> Vec<Ended> {
         let rolling = &self.inventory.rolling;
         let (done, open): (Vec<&Part>, Vec<&Part>) = parts.iter().copied().partition(|it| it.plan.is_done());
-        let mut ends: Vec<Ended> = stream::iter(done).then(|it| self.apply(it)).collect().await;
+        let mut ends: Vec<Ended> = stream::iter(done).then(|it| self.apply(it, locks.get(it.name()))).collect().await;
         let candidate = |it: &&Part| Candidate {
             name: it.name().to_owned(),
             is_coordinator: it.entry.voter.is_some(),
@@ -228,16 +233,21 @@ impl Fleet<'_> {
             self.board.begin(&wave.hosts);
             self.board.phase(&format!("changing {} hosts", wave.hosts.len()));
             let now = open.iter().copied().filter(|it| wave.hosts.iter().any(|name| name == it.name()));
-            let changes = stream::iter(now).map(|it| self.apply(it));
+            let changes = stream::iter(now).map(|it| self.apply(it, locks.get(it.name())));
             ends.extend(changes.buffer_unordered(self.concurrency()).collect::<Vec<_>>().await);
         }
         ends
     }
 
-    async fn apply(&self, part: &Part) -> Ended {
+    async fn apply(&self, part: &Part, lock: Option<&Lock>) -> Ended {
         let name = part.name();
         let from = self.args.start_at.as_deref().and_then(|it| start(&self.playbook, &part.plan, it).ok());
-        let applied = playbook::apply(part.host.as_ref(), &part.plan, &self.desk, from.as_ref()).await;
+        let (host, from) = (part.host.as_ref(), from.as_ref());
+        let applied = match lock {
+            Some(lock) => playbook::apply(&Locked::new(host, lock), &part.plan, &self.desk, from).await,
+            // On it nothing changes.
+            None => playbook::apply(host, &part.plan, &self.desk, from).await,
+        };
         let result: std::result::Result<Report, Failure> = applied.map_err(Failure::from);
         if !part.plan.is_done() {
             match &result {
