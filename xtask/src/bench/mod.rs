@@ -106,7 +106,12 @@ fn keep(part: &str, lines: &[Value]) -> Result<PathBuf> {
 
 /// A cell of a table; what is not known is a dash.
 fn cell(it: &Value) -> String {
-    if it.is_null() { "–".to_owned() } else { it.to_string().trim_matches('"').to_owned() }
+    match it.as_f64().filter(|_| it.is_f64()) {
+        Some(number) if number.fract() == 0.0 => format!("{number:.0}"),
+        Some(number) => format!("{number:.3}"),
+        None if it.is_null() => "–".to_owned(),
+        None => it.to_string().trim_matches('"').to_owned(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds and KiB of one process fit a double exactly")]

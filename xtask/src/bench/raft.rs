@@ -26,7 +26,7 @@ pub(crate) fn run(binaries: &Path, seconds: u32) -> Result<()> {
     println!("| what | a second | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|");
     for row in seen["writes"].as_array().into_iter().flatten() {
         let [clients, rate, p50, p99] = ["clients", "writes_per_s", "p50_ms", "p99_ms"].map(|it| cell(&row[it]));
-        println!("| committed writes, {clients} clients | {rate} | {p50} | {p99} | – |");
+        println!("| committed writes, clients: {clients} | {rate} | {p50} | {p99} | – |");
     }
     for (kind, rate) in seen["disk"]["fdatasyncs_per_s"].as_object().into_iter().flatten() {
         println!("| the floor: fdatasync of 4 KiB on the same disk, {kind} a file | {} | – | – | – |", cell(rate));
