@@ -28,7 +28,7 @@ pub(crate) fn run(filter: Option<&str>, systemd: bool) -> Result<()> {
     if systemd {
         command.env("MESH_TEST_SYSTEMD", "1");
     }
-    if let Some(filter) = filter.or_else(|| systemd.then_some("systemd_")) {
+    if let Some(filter) = filter.or_else(|| systemd.then_some("systemd")) {
         command.arg(filter);
     }
     let ran = shell::run(command.env("INSTA_UPDATE", "no"));
