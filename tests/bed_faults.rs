@@ -8,6 +8,7 @@ use std::{
 };
 
 use mesh_tests::{
+    answers,
     bed::{Bed, Operator, Writer, wanted},
     load::Load,
     metric, until,
@@ -54,9 +55,13 @@ impl Fleet {
         until("a leader", ELECTION, || Some(self.operator.cluster()?["leader"].as_str()?.to_owned()))
     }
 
-    /// Streams through the router of a host, from that host.
+    /// Streams through the router of a host, from that host; one that was just killed has opened its door again.
     fn load(&self, router: &str, clients: u32) -> Load {
-        self.bed.host(router).in_network(|| Load::start(DOOR, "simulated-model", clients, 16)).unwrap()
+        let start = || {
+            until("the router is ready", Duration::from_secs(30), || answers(&format!("{DOOR}/readyz")).then_some(()));
+            Load::start(DOOR, "simulated-model", clients, 16)
+        };
+        self.bed.host(router).in_network(start).unwrap()
     }
 
     /// Kills a daemon with -9 and waits until what keeps it running has started another.

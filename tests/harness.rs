@@ -224,6 +224,13 @@ pub fn text(url: &str) -> String {
     runtime.block_on(async { reqwest::get(url).await.unwrap().text().await.unwrap() })
 }
 
+/// Whether a URL is answered with success; nobody there is a no.
+#[must_use]
+pub fn answers(url: &str) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { reqwest::get(url).await.is_ok_and(|it| it.status().is_success()) })
+}
+
 /// Posts JSON; the status and the answer.
 #[must_use]
 pub fn post(url: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
