@@ -14,10 +14,11 @@ line() { tr '\n\t\r' '   '; }
 die() { say failed "$1 $(printf %s "$2" | line)"; exit 1; }
 nap() { sleep 0.2 2>/dev/null || sleep 1; }
 
+# sum FILE: its digest; no pipe, since every program that is started costs more than the digest of a small file.
 if have sha256sum; then
-  sum() { sha256sum <"$1" | cut -c1-64; }
+  sum() { sum_text=$(sha256sum <"$1") && printf '%s\n' "${sum_text%% *}"; }
 elif have openssl; then
-  sum() { openssl dgst -sha256 -r <"$1" | cut -c1-64; }
+  sum() { sum_text=$(openssl dgst -sha256 -r <"$1") && printf '%s\n' "${sum_text%% *}"; }
 else
   die failed "this host has neither sha256sum nor openssl"
 fi

@@ -1,5 +1,6 @@
 # Says what a host is, one `name<TAB>value` a line; changes nothing. POSIX sh: dash and busybox must do.
-# The answer ends with `end`: without it the host said only a part.
+# The answer ends with `end`: without it the host said only a part. The shell's own words do what they can: a program
+# that is started costs a host more than all the rest.
 # $1: the prefix of the product's paths (empty on real hosts); then the ports that the host will listen on.
 LC_ALL=C
 export LC_ALL
@@ -19,7 +20,11 @@ first /etc/machine-id machine_id
 first /proc/sys/kernel/random/boot_id boot_id
 first /proc/1/comm init
 [ -d /run/systemd/system ] && has systemctl && say systemd "$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
-[ -r /etc/os-release ] && say os "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '"' | head -n 1)"
+if [ -r /etc/os-release ]; then
+  while IFS= read -r line; do
+    case $line in PRETTY_NAME=*) line=${line#*=}; line=${line#\"}; say os "${line%\"}"; break;; esac
+  done </etc/os-release
+fi
 libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=
 if [ -n "$libc" ]; then say libc "$libc"
 else for it in /lib/ld-musl-*; do [ -e "$it" ] && say libc musl; done; fi
@@ -53,28 +58,42 @@ else hostname -I 2>/dev/null | tr ' ' '\n' | head -n 256 | while IFS= read -r it
 first /proc/driver/nvidia/version gpu_driver
 [ -d /proc/driver/nvidia/gpus ] && say gpus "$(ls /proc/driver/nvidia/gpus | wc -l | tr -d ' ')"
 
-# Who listens where this host will listen.
+# The executables that run, `PID PATH` a line between line ends.
+newline='
+'
+executables=$newline$(ls -l /proc/[0-9]*/exe 2>/dev/null | while IFS= read -r line; do
+  case $line in *' -> '*) pid=${line#*/proc/}; echo "${pid%%/*} ${line#*/exe -> }";; esac
+done)$newline
+
+# Who listens where this host will listen: TCP in state 0A, UDP in 07.
 listens=
-for port in "$@"; do
-  hex=$(printf ':%04X' "$port")
-  for table in tcp:0A tcp6:0A udp:07 udp6:07; do
-    found=$(grep "$hex [0-9A-F]*:[0-9A-F]* ${table#*:} " "/proc/net/${table%:*}" 2>/dev/null | tr -s ' ' | sed 's/^ //' | cut -d ' ' -f 2,10)
-    [ -n "$found" ] && listens="$listens$(printf '%s\n' "$found" | while read -r at inode; do echo "$port ${table%:*} $at $inode"; done)
-"
+if [ $# -gt 0 ]; then
+  kept=$*
+  for port in $kept; do
+    set -- "$@" -e "$(printf ':%04X [0-9A-F]*:[0-9A-F]* 0[A7] ' "$port")"
+    shift
   done
-done
+  listens=$(for table in tcp:0A tcp6:0A udp:07 udp6:07; do
+    grep "$@" "/proc/net/${table%:*}" 2>/dev/null | while read -r _ at _ state _ _ _ _ _ inode _; do
+      [ "$state" = "${table#*:}" ] && echo "$((0x${at##*:})) ${table%:*} $at $inode"
+    done
+  done)
+fi
 if [ -n "$listens" ]; then
-  owners=$(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -e '^/proc/' -e 'socket:' | while read -r line; do
+  owners=$newline$(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -e '^/proc/' -e 'socket:' | while read -r line; do
     case $line in
       /proc/*) pid=${line#/proc/}; pid=${pid%%/*};;
-      *) inode=${line##*socket:[}; case $listens in *" ${inode%]}
-"*) echo "${inode%]} $pid";; esac;;
+      *) inode=${line##*socket:[}; case $listens$newline in *" ${inode%]}$newline"*) echo "${inode%]} $pid";; esac;;
     esac
-  done)
-  printf '%s' "$listens" | while read -r port table at inode; do
-    pid=$(printf '%s\n' "$owners" | sed -n "s/^$inode //p" | head -n 1)
-    say listens "$port $table $at ${pid:--} $([ -n "$pid" ] && readlink "/proc/$pid/exe" 2>/dev/null)"
-  done
+  done)$newline
+  while read -r port table at inode; do
+    pid=; exe=
+    case $owners in *"$newline$inode "*) pid=${owners#*"$newline$inode "}; pid=${pid%%"$newline"*};; esac
+    case $executables in *"$newline$pid "*) exe=${executables#*"$newline$pid "}; exe=${exe%%"$newline"*};; esac
+    say listens "$port $table $at ${pid:--} $exe"
+  done <<EOF
+$listens
+EOF
 fi
 
 # What of the product is there.
@@ -90,12 +109,11 @@ fi
 [ -e "$root/var/lib/mesh/raft/meta.json" ] && say raft meta
 [ -e "$root/var/lib/mesh/raft/log.redb" ] && say raft log
 [ -e "$root/etc/mesh/pki/node/chain.pem" ] && say root "$(sed '/END/q' "$root/etc/mesh/pki/node/roots.pem" 2>/dev/null | tr -d '\n')"
-for exe in /proc/[0-9]*/exe; do
-  path=$(readlink "$exe" 2>/dev/null) || continue
-  case $path in
-    "$root"/opt/mesh/releases/*/bin/mesh-*) pid=${exe#/proc/}; say runs "${pid%/exe} $path";;
-  esac
-done
+while read -r pid path; do
+  case $path in "$root"/opt/mesh/releases/*/bin/mesh-*) say runs "$pid $path";; esac
+done <<EOF
+$executables
+EOF
 lock=$root/run/mesh-bootstrap.lock
 if [ -s "$lock" ] && has flock && ! flock -n "$lock" true 2>/dev/null; then first "$lock" lock; fi
 say end 1
