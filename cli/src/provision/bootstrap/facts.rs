@@ -322,6 +322,16 @@ mod tests {
         std::os::unix::fs::symlink("releases/0.1.0-aabbccdd", dir.path().join("opt/mesh/current")).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        // A program whose path looks like the line of another process.
+        let bin = "opt/mesh/releases/0.1.0-aabbccdd/bin";
+        let forged = dir.path().join("x\nl /proc/1/exe -> ").join(root.trim_start_matches('/')).join(bin);
+        let true_bin = dir.path().join(bin);
+        let run = |at: &std::path::Path| {
+            fs::create_dir_all(at).unwrap();
+            fs::copy("/bin/sleep", at.join("mesh-agentd")).unwrap();
+            Command::new(at.join("mesh-agentd")).arg("60").spawn().unwrap()
+        };
+        let mut processes = [run(&forged), run(&true_bin)];
         for shell in shells() {
             let mut command = Command::new(shell[0]);
             command.args(&shell[1..]).args(["-c", PROBE, "sh", root, &port.to_string()]);
@@ -336,6 +346,12 @@ mod tests {
             assert!(facts.disk_opt.as_ref().and_then(|it| it.free_bytes).is_some(), "{shell:?}");
             let [found] = facts.listens.as_slice() else { panic!("{shell:?}: {:?}", facts.listens) };
             assert_eq!((found.port, found.udp, found.pid), (port, false, Some(std::process::id())), "{shell:?}");
+            let pids: Vec<u32> = facts.runs.iter().map(|it| it.pid).collect();
+            assert_eq!(pids, [processes[1].id()], "{shell:?}: {:?}", facts.runs);
+        }
+        for process in &mut processes {
+            process.kill().unwrap();
+            process.wait().unwrap();
         }
     }
 

@@ -8,6 +8,7 @@ root=$1
 [ $# -gt 0 ] && shift
 say() { printf '%s\t%s\n' "$1" "$2"; }
 first() { [ -r "$1" ] && IFS= read -r line <"$1" && say "$2" "$line"; }
+runs() { [ -n "$1" ] && [ "$(readlink "/proc/$1/exe" 2>/dev/null)" = "$2" ]; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 say arch "$(uname -m)"
@@ -58,7 +59,8 @@ else hostname -I 2>/dev/null | tr ' ' '\n' | head -n 256 | while IFS= read -r it
 first /proc/driver/nvidia/version gpu_driver
 [ -d /proc/driver/nvidia/gpus ] && say gpus "$(ls /proc/driver/nvidia/gpus | wc -l | tr -d ' ')"
 
-# The executables that run, `PID PATH` a line between line ends.
+# The executables that run, `PID PATH` a line between line ends. A path may hold line ends of its own: what is told of a
+# process is asked of it once more.
 newline='
 '
 executables=$newline$(ls -l /proc/[0-9]*/exe 2>/dev/null | while IFS= read -r line; do
@@ -90,6 +92,7 @@ if [ -n "$listens" ]; then
     pid=; exe=
     case $owners in *"$newline$inode "*) pid=${owners#*"$newline$inode "}; pid=${pid%%"$newline"*};; esac
     case $executables in *"$newline$pid "*) exe=${executables#*"$newline$pid "}; exe=${exe%%"$newline"*};; esac
+    runs "$pid" "$exe" || exe=
     say listens "$port $table $at ${pid:--} $exe"
   done <<EOF
 $listens
@@ -110,7 +113,7 @@ fi
 [ -e "$root/var/lib/mesh/raft/log.redb" ] && say raft log
 [ -e "$root/etc/mesh/pki/node/chain.pem" ] && say root "$(sed '/END/q' "$root/etc/mesh/pki/node/roots.pem" 2>/dev/null | tr -d '\n')"
 while read -r pid path; do
-  case $path in "$root"/opt/mesh/releases/*/bin/mesh-*) say runs "$pid $path";; esac
+  case $path in "$root"/opt/mesh/releases/*/bin/mesh-*) runs "$pid" "$path" && say runs "$pid $path";; esac
 done <<EOF
 $executables
 EOF
