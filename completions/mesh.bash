@@ -2940,7 +2940,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__playbook__subcmd__run)
-            opts="-f -c -o -q -v -y -h -V --local --file --limit --exclude --concurrency --host-key-policy --progress --dry-run --check --diff --var --secret --tags --start-at --bundle --detailed-exitcode --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
+            opts="-f -c -o -q -v -y -h -V --local --file --limit --exclude --resume --only-failed --list --concurrency --host-key-policy --progress --dry-run --check --diff --var --secret --tags --start-at --bundle --detailed-exitcode --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2963,6 +2963,10 @@ _mesh() {
                     return 0
                     ;;
                 --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resume)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3076,7 +3080,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__reset)
-            opts="-f -c -o -q -v -y -h -V --all --file --purge --force --dry-run --playbook --concurrency --host-key-policy --progress --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
+            opts="-f -c -o -q -v -y -h -V --all --file --purge --force --dry-run --resume --only-failed --list --playbook --concurrency --host-key-policy --progress --context --endpoint --output --no-headers --color --quiet --verbose --no-input --yes --timeout --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3087,6 +3091,10 @@ _mesh() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resume)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

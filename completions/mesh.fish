@@ -146,7 +146,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l timeout -d 'How 
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l dry-run -d 'Only says what would change; nothing is changed on any host'
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l detailed-exitcode -d 'With --dry-run: exits with 10 when something would change'
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l only-failed -d 'Only the hosts that did not come to their end in the last run'
-complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l list -d 'Lists the runs of this machine'
+complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l list -d 'Lists the runs of this machine, of every command over hosts'
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -l no-headers -d 'Leaves out the titles of tables'
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s q -l quiet -d 'Says only results and errors'
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
@@ -155,6 +155,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s y -l yes -d 'Ans
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand bootstrap" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -s f -l file -d 'The file in which the hosts are' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l resume -d 'Goes on with a run that was interrupted, or that some hosts did not come through, as it was asked for' -r
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l playbook -d 'Another playbook than the built-in one' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l concurrency -d 'How many hosts are worked on at once' -r
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l host-key-policy -d 'What happens when a host key is not known, in the place of the file\'s word' -r
@@ -178,6 +179,8 @@ complete -c mesh -n "__fish_mesh_using_subcommand reset" -l all -d 'Every host o
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l purge -d 'State and logs go too'
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l force -d 'Also a coordinator, as long as the others keep a majority; also when the mesh cannot be asked'
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l dry-run -d 'Only says what would be removed'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l only-failed -d 'Only the hosts that did not come to their end in the last reset, as it was asked for'
+complete -c mesh -n "__fish_mesh_using_subcommand reset" -l list -d 'Lists the runs of this machine, of every command over hosts'
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -l no-headers -d 'Leaves out the titles of tables'
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -s q -l quiet -d 'Says only results and errors'
 complete -c mesh -n "__fish_mesh_using_subcommand reset" -s v -l verbose -d 'Says more: -v what is done, -vv what the wire does'
@@ -901,6 +904,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subc
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -s f -l file -d 'Runs on the hosts of this file, over SSH' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l limit -d 'Only these hosts: NAME, NAME*, LABEL=VALUE, role=ROLE, with commas between them' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l exclude -d 'Not these hosts' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l resume -d 'Goes on with a run that was interrupted, or that some hosts did not come through, as it was asked for' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l concurrency -d 'How many hosts are worked on at once' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l host-key-policy -d 'What happens when a host key is not known, in the place of the file\'s word' -r
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l progress -d 'How progress is told, on stderr' -r -f -a "auto\t'Moving lines on a terminal, plain lines elsewhere'
@@ -924,6 +928,8 @@ complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subc
 always\t'Always'
 never\t'Never'"
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l timeout -d 'How long the command may take, like 30s or 5m' -r
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l only-failed -d 'Only the hosts that did not come to their end in the last run of this playbook'
+complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l list -d 'Lists the runs of this machine, of every command over hosts'
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l check -l dry-run -d 'Only looks, and says what would change'
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l diff -d 'Shows the lines of texts that change'
 complete -c mesh -n "__fish_mesh_using_subcommand playbook; and __fish_seen_subcommand_from run" -l detailed-exitcode -d 'Ends with code 10 when --check finds something to change'

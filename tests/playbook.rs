@@ -75,4 +75,11 @@ fn a_playbook_runs_on_the_hosts_of_a_file() {
     let states: Vec<&str> = items.as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["changed", "failed", "changed"], "{items}");
     assert_eq!((text("h1"), text("h3")), ("bye h1\n".to_owned(), "bye h3\n".to_owned()));
+
+    bed.host("h2").reboot().unwrap();
+    let _ = bed.host("h1").exec("echo by hand > /etc/greet/text").ok();
+    let failed = run(&["--var", "greeting=bye", "--only-failed", "-o", "json"]).ok().json();
+    assert_eq!(failed["items"].as_array().map(Vec::len), Some(1), "{failed}");
+    assert_eq!((text("h1"), text("h2")), ("by hand\n".to_owned(), "bye h2\n".to_owned()));
+    run(&["--only-failed"]).ok().says(&["nothing to do"]);
 }

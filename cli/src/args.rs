@@ -186,26 +186,21 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn commands_parse_as_people_type_them() {
-        let check = |line: &str, legal: bool| match parse(line) {
+    fn check(line: &str, legal: bool) {
+        match parse(line) {
             Ok(_) => assert!(legal, "{line} was accepted"),
             Err(error) => assert!(!legal, "{line}: {error}"),
-        };
+        }
+    }
+
+    #[test]
+    fn commands_parse_as_people_type_them() {
         check("mesh up -o json", true);
         check("mesh up --engine node-5=llamacpp,http://127.0.0.1:9000", true);
         check("mesh up --engine node-5", false);
         check("mesh up node-7", true);
         check("mesh down node-7", true);
         check("mesh down --keep", true);
-        check("mesh bootstrap hosts.yaml --dry-run --detailed-exitcode", true);
-        check("mesh bootstrap hosts.yaml --detailed-exitcode", false);
-        check("mesh bootstrap --resume 20261121T133500-3fa2", true);
-        check("mesh bootstrap --list", true);
-        check("mesh bootstrap", false);
-        check("mesh reset gpu-7 -f hosts.yaml", true);
-        check("mesh reset --all -f hosts.yaml --purge --yes", true);
-        check("mesh reset -f hosts.yaml", false);
         check("mesh get nodes", true);
         check("mesh get nodes node-7 -o yaml", true);
         check("mesh get pods", false);
@@ -224,12 +219,6 @@ mod tests {
         check("mesh strategy deploy hybrid.wasm --now", true);
         check("mesh strategy rollback", true);
         check("mesh token create --role gpu --ttl 15m", true);
-        check("mesh playbook run bootstrap --local /tmp/x --check --diff --var mesh=lab", true);
-        check("mesh playbook run x.yaml -f hosts.yaml --limit gpu-* --check --diff --concurrency 4 -o json", true);
-        check("mesh playbook run x.yaml -f hosts.yaml --local /", false);
-        check("mesh playbook run x.yaml --local / --limit gpu-1", false);
-        check("mesh playbook run bootstrap", false);
-        check("mesh playbook lint", false);
         check("mesh cert issue bob --role viewer", true);
         check("mesh cert issue bob --role root", false);
         check("mesh cert request bob", true);
@@ -255,6 +244,34 @@ mod tests {
         check("mesh top --interval 1s --read-only", true);
         check("mesh top --interval 1ms", false);
         check("mesh", false);
+    }
+
+    #[test]
+    fn commands_over_hosts_parse_as_people_type_them() {
+        check("mesh bootstrap hosts.yaml --dry-run --detailed-exitcode", true);
+        check("mesh bootstrap hosts.yaml --detailed-exitcode", false);
+        check("mesh bootstrap --resume 20261121T133500-3fa2", true);
+        check("mesh bootstrap --list", true);
+        check("mesh bootstrap", false);
+        check("mesh reset gpu-7 -f hosts.yaml", true);
+        check("mesh reset --all -f hosts.yaml --purge --yes", true);
+        check("mesh reset -f hosts.yaml", false);
+        check("mesh reset --resume 20261121T133500-3fa2 --yes", true);
+        check("mesh reset --resume 20261121T133500-3fa2 --purge", false);
+        check("mesh reset --only-failed -f hosts.yaml", true);
+        check("mesh reset --only-failed", false);
+        check("mesh reset --list", true);
+        check("mesh playbook run bootstrap --local /tmp/x --check --diff --var mesh=lab", true);
+        check("mesh playbook run x.yaml -f hosts.yaml --limit gpu-* --check --diff --concurrency 4 -o json", true);
+        check("mesh playbook run x.yaml -f hosts.yaml --local /", false);
+        check("mesh playbook run x.yaml --local / --limit gpu-1", false);
+        check("mesh playbook run bootstrap", false);
+        check("mesh playbook run --resume 20261121T133500-3fa2 --diff", true);
+        check("mesh playbook run x.yaml --resume 20261121T133500-3fa2", false);
+        check("mesh playbook run x.yaml -f hosts.yaml --only-failed", true);
+        check("mesh playbook run x.yaml --local / --only-failed", false);
+        check("mesh playbook run --list", true);
+        check("mesh playbook lint", false);
     }
 
     #[test]

@@ -80,8 +80,14 @@ impl Operator {
     /// Starts `mesh bootstrap ARGS`, and reads its events one after another.
     #[must_use]
     pub fn bootstrap(&self, args: &[&str]) -> Bootstrap {
-        let mut command = self.command(&["bootstrap", "--yes", "--progress", "json", "--root-passphrase-file"]);
-        command.arg(&self.passphrase).args(args).stdout(Stdio::null()).stderr(Stdio::piped());
+        self.start(&[&["bootstrap", "--root-passphrase-file", self.passphrase()], args].concat())
+    }
+
+    /// Starts `mesh ARGS`, which is over hosts, and reads its events one after another.
+    #[must_use]
+    pub fn start(&self, args: &[&str]) -> Bootstrap {
+        let mut command = self.command(args);
+        command.args(["--yes", "--progress", "json"]).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Bootstrap { child, stderr, said: String::new() }
@@ -116,7 +122,7 @@ impl Operator {
         let _ = look.ok().says(&["nothing to do"]);
     }
 
-    /// The last run of a bootstrap, from `mesh bootstrap --list`; empty when there is none.
+    /// The last run over hosts, from `mesh bootstrap --list`; empty when there is none.
     #[must_use]
     pub fn last_run(&self) -> String {
         let list = self.run(&["bootstrap", "--list", "-o", "json"]).ok().json();
@@ -131,7 +137,7 @@ impl Operator {
     }
 }
 
-/// A bootstrap that runs.
+/// A bootstrap, or another command over hosts, that runs.
 #[derive(Debug)]
 pub struct Bootstrap {
     child: Child,

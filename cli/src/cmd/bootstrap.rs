@@ -2,28 +2,23 @@
 
 mod report;
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use self::report::Report;
-use super::Cx;
+use super::{
+    Cx,
+    runs::{self, Source},
+};
 use crate::{
     Exit, Failure, Result,
-    hosts::{self, HostEntry, HostKeyPolicy, Inventory},
-    items::SCHEMA,
-    output::Table,
+    hosts::{HostEntry, HostKeyPolicy},
     provision::bootstrap::{
         board::Style,
         change::{Locks, Outcome, Stop, change_all, lock_all},
         finish::{self, Verified},
-        journal::{self, HostState, Journal},
+        journal::{Deed, Head, HostState, Journal},
         plan::{self, FleetPlan},
         root::PassphraseFrom,
         rules::Gravity,
@@ -68,7 +63,7 @@ pub(crate) struct BootstrapArgs {
     /// Not these hosts
     #[arg(long, value_name = "HOSTS")]
     exclude: Option<String>,
-    /// Lists the runs of this machine
+    /// Lists the runs of this machine, of every command over hosts
     #[arg(long, conflicts_with_all = ["file", "dry_run", "plan"])]
     list: bool,
     #[command(flatten)]
@@ -130,55 +125,32 @@ fn parse_policy(text: &str) -> std::result::Result<HostKeyPolicy, String> {
     }
 }
 
-/// Reads a hosts.yaml, as it is or as it was for a run; all of its problems are one failure.
-pub(crate) fn load(path: &Path) -> Result<Inventory> {
-    hosts::load(path).map_err(|problems| hosts::refused(&path.display().to_string(), &problems))
-}
-
-/// The file, its text and, for a run that is gone on with, its journal.
-struct Source {
-    inventory: Inventory,
-    text: String,
-    journal: Option<(Journal, journal::Story)>,
-}
-
 fn source(cx: &Cx, args: &BootstrapArgs) -> Result<Source> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(Exit::Invalid, "cannot read the hosts").at(path.display().to_string()).why(error)
-        })
-    };
-    if let Some(id) = &args.resume {
-        let (journal, story) = Journal::resume(&cx.dirs, id)?;
-        let kept = journal::hosts_file(&cx.dirs, id);
-        let text = read(&kept)?;
-        // Where it was: what it names is found beside it. When it has changed since, the run's own copy counts.
-        let same = read(&story.head.file).is_ok_and(|it| it == text);
-        let inventory = load(if same { &story.head.file } else { &kept })?;
-        return Ok(Source { inventory, text, journal: Some((journal, story)) });
+    match (&args.resume, &args.file) {
+        (Some(id), _) => Source::resumed(cx, Deed::Bootstrap, id),
+        (None, Some(file)) => Source::of(file),
+        (None, None) => Err(Failure::new(Exit::Usage, "name a hosts.yaml")),
     }
-    let file = args.file.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "name a hosts.yaml"))?;
-    let inventory = load(file)?;
-    Ok(Source { inventory, text: read(file).unwrap_or_default(), journal: None })
 }
 
 /// The hosts that are meant.
 fn chosen(cx: &Cx, args: &BootstrapArgs, source: &Source) -> Result<Vec<HostEntry>> {
     let all = &source.inventory.hosts;
     let mut chosen = select(all, args.limit.as_deref(), args.exclude.as_deref())?;
+    if let Some((_, story)) = &source.journal {
+        let meant = &story.head.hosts;
+        chosen.retain(|it| meant.is_empty() || meant.iter().any(|name| name == it.name.as_str()));
+    }
     if args.only_failed {
-        let last = journal::last(&cx.dirs, &source.inventory.mesh).ok_or_else(|| {
-            Failure::new(Exit::Failed, format!("there was no run over mesh {}", source.inventory.mesh))
-                .next("mesh bootstrap --list")
-        })?;
-        chosen.retain(|it| last.hosts.get(it.name.as_str()) != Some(&HostState::Done));
+        let last = runs::last(cx, Deed::Bootstrap, &source.inventory, None)?;
+        chosen.retain(|it| !last.is_done(it.name.as_str()));
     }
     Ok(chosen)
 }
 
 pub(crate) async fn run(cx: &Cx, args: BootstrapArgs) -> Result {
     if args.list {
-        return list(cx);
+        return runs::list(cx);
     }
     let source = source(cx, &args)?;
     let chosen = chosen(cx, &args, &source)?;
@@ -330,7 +302,9 @@ async fn change(
     let journal = match &source.journal {
         Some((journal, _)) => journal,
         None => {
-            begun = Journal::begin(&run.cx.dirs, &run.inventory.mesh, &run.inventory.file, &source.text)?;
+            let hosts = run.chosen.iter().map(|it| it.name.to_string()).collect();
+            let head = Head { hosts, ..Head::new(Deed::Bootstrap, &run.inventory.mesh, &run.inventory.file) };
+            begun = Journal::begin(&run.cx.dirs, head, &source.text)?;
             &begun
         }
     };
@@ -359,7 +333,7 @@ async fn change(
             for (name, it) in &known.failures {
                 run.board.say(&line(name, it));
             }
-            Err(failure.or_next(format!("mesh bootstrap --resume {}", journal.id())))
+            Err(failure.or_next(journal.resume_command()))
         }
     }
 }
@@ -409,30 +383,4 @@ async fn carry_out(
     let verified = finish::verify(run, known, &mut outcome, journal).await?;
     let notes = finish::write_context(run, known).await?;
     Ok(Report { run: Some(journal.id().to_owned()), outcome, verified, notes })
-}
-
-fn list(cx: &Cx) -> Result {
-    let runs = journal::list(&cx.dirs);
-    if !cx.out.is_for_people() {
-        let items: Vec<Value> =
-            runs.iter().map(|it| json!({ "head": it.head, "hosts": it.hosts, "exit": it.exit })).collect();
-        cx.out.value(&json!({ "schema": SCHEMA, "items": items }))?;
-        return Ok(Exit::Done);
-    }
-    let mut table = Table::new(&["RUN", "MESH", "BY", "HOSTS", "DONE", "EXIT", "FILE"]);
-    for it in &runs {
-        let done = it.hosts.values().filter(|state| **state == HostState::Done).count();
-        let exit = it.exit.map_or("unfinished".to_owned(), |it| it.to_string());
-        table.row(vec![
-            it.head.id.clone(),
-            it.head.mesh.to_string(),
-            it.head.by.clone(),
-            it.hosts.len().to_string(),
-            done.to_string(),
-            exit,
-            it.head.file.display().to_string(),
-        ]);
-    }
-    cx.out.table(&table)?;
-    Ok(Exit::Done)
 }

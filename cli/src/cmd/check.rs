@@ -7,10 +7,7 @@ use futures_util::{StreamExt, stream};
 use mesh_core::kind::Role;
 use serde_json::{Value, json};
 
-use super::{
-    Cx,
-    bootstrap::{HowArgs, load},
-};
+use super::{Cx, bootstrap::HowArgs, runs::load};
 use crate::{
     Code, Exit, Failure, Result,
     hosts::{HostEntry, Inventory},

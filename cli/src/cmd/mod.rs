@@ -22,6 +22,7 @@ pub(crate) mod nodes;
 pub(crate) mod playbook;
 pub(crate) mod progress;
 pub(crate) mod reset;
+pub(crate) mod runs;
 pub(crate) mod strategy;
 pub(crate) mod token;
 pub(crate) mod top;

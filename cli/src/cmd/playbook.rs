@@ -1,5 +1,6 @@
 //! `mesh playbook ls|show|lint|run`.
 
+mod change;
 mod desk;
 mod fleet;
 mod run;
@@ -28,7 +29,7 @@ pub(crate) enum PlaybookCommand {
     Lint(LintArgs),
     /// Makes the steps of a playbook true on hosts
     #[command(
-        after_help = "Examples:\n  mesh playbook run tune.yaml -f hosts.yaml --limit 'gpu-*' --check --diff\n  mesh playbook run tune.yaml -f hosts.yaml --var governor=performance\n  mesh playbook run bootstrap --local /tmp/x --check\n\nHosts are connected to, locked and changed as `mesh bootstrap` does it: those in service a few at a time, by `rolling` of the file. What the file says of a host is in mesh, node, address, roles, labels, pool, zone, root and systemd."
+        after_help = "Examples:\n  mesh playbook run tune.yaml -f hosts.yaml --limit 'gpu-*' --check --diff\n  mesh playbook run tune.yaml -f hosts.yaml --var governor=performance\n  mesh playbook run bootstrap --local /tmp/x --check\n  mesh playbook run --resume 20261121T133500-3fa2\n\nHosts are connected to, locked and changed as `mesh bootstrap` does it: those in service a few at a time, by `rolling` of the file, and only while the rest of their mesh is as whole as before. What the file says of a host is in mesh, node, address, roles, labels, pool, zone, root and systemd."
     )]
     Run(Box<RunArgs>),
 }

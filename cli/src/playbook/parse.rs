@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mesh_core::id::Digest;
+
 use super::{
     module::{FORMS, Form},
     problem::{Problem, did_you_mean},
@@ -90,6 +92,12 @@ impl Playbook {
         }
         let hint = did_you_mean(name, known).map(|it| format!("; {it}")).unwrap_or_default();
         Err(format!("the playbook {} has no variable `{name}`{hint}", self.name))
+    }
+
+    /// The digest of all that it says: of its text and of its templates.
+    pub(crate) fn digest(&self, text: &str) -> Digest {
+        let all = serde_json::json!({ "text": text, "templates": self.templates });
+        mesh_proto::cert::sha256(all.to_string().as_bytes())
     }
 
     /// Its steps for a table: name, module, tags, condition.

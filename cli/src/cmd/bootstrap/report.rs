@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Source;
 use crate::{
     Exit, Result,
+    cmd::runs::Source,
     items::SCHEMA,
     output::Table,
     provision::bootstrap::{

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use serde_json::json;
@@ -14,7 +14,10 @@ use crate::{
     output::note,
     playbook::{Blob, Controller, Event, KeyRequest, SignedKey},
     provision::{
-        bootstrap::board::{Board, Style},
+        bootstrap::{
+            board::{Board, Style},
+            journal::Journal,
+        },
         release::{BINARIES, sha256_of},
     },
 };
@@ -30,6 +33,8 @@ pub(super) struct Desk {
     quiet: bool,
     /// Tells of many hosts in the place of lines.
     board: Option<Arc<Board>>,
+    /// Keeps what happens.
+    journal: OnceLock<Journal>,
     /// The last tenth of an upload that was told, by host.
     tenth: Mutex<BTreeMap<String, u64>>,
 }
@@ -50,6 +55,7 @@ impl Desk {
             progress,
             quiet,
             board: None,
+            journal: OnceLock::new(),
             tenth: Mutex::default(),
         };
         for name in BINARIES {
@@ -70,6 +76,11 @@ impl Desk {
     pub(super) fn on(mut self, board: Arc<Board>) -> Self {
         self.board = Some(board);
         self
+    }
+
+    /// From now on what happens is written down.
+    pub(super) fn write_into(&self, journal: Journal) {
+        let _ = self.journal.set(journal);
     }
 
     fn text(host: &str, event: &Event) -> Option<String> {
@@ -120,6 +131,10 @@ impl Controller for Desk {
     }
 
     fn event(&self, host: &str, event: &Event) {
+        let is_kept = !matches!(event, Event::StepSkipped { .. } | Event::Sent { .. });
+        if let Some(journal) = self.journal.get().filter(|_| is_kept) {
+            journal.note("step", Some(host), json!({ "step": event }));
+        }
         if let Some(board) = &self.board {
             return match event {
                 Event::StepStarted { step } => board.step(host, &step.0),

@@ -9,6 +9,7 @@ use crate::{
     items::SCHEMA,
     output::{Format, Table, note},
     playbook::{HostPlan, Report, Status},
+    provision::bootstrap::journal::Journal,
 };
 
 /// One host after the run.
@@ -52,8 +53,8 @@ impl Ended {
     }
 }
 
-/// Tells what was done, and gives the exit code of all hosts together.
-pub(super) fn results(cx: &Cx, all: &[Ended]) -> Result {
+/// Tells what was done, and gives the exit code of all hosts together; a run with a journal can be gone on with.
+pub(super) fn results(cx: &Cx, all: &[Ended], journal: Option<&Journal>) -> Result {
     let exit = Exit::of_many(&all.iter().map(Ended::exit).collect::<Vec<_>>());
     let rows: Vec<Row<'_>> = all.iter().map(Ended::row).collect();
     match cx.out.format {
@@ -73,14 +74,18 @@ pub(super) fn results(cx: &Cx, all: &[Ended]) -> Result {
         }
         Format::Name => all.iter().try_for_each(|it| cx.out.line(&it.host))?,
         Format::Json | Format::Jsonl | Format::Yaml => {
-            cx.out.value(&json!({ "schema": SCHEMA, "items": rows }))?;
+            let run = journal.map(Journal::id);
+            cx.out.value(&json!({ "schema": SCHEMA, "run": run, "exit": exit.code(), "items": rows }))?;
         }
+    }
+    if let (Some(journal), true) = (journal, exit != Exit::Done) {
+        cx.out.say(&format!("next: {}", journal.resume_command()));
     }
     Ok(exit)
 }
 
 /// Tells what would be done.
-pub(super) fn plans(cx: &Cx, plans: &[HostPlan], with_diff: bool) -> Result<()> {
+pub(super) fn plans(cx: &Cx, plans: &[&HostPlan], with_diff: bool) -> Result<()> {
     if !cx.out.is_for_people() {
         let digests: Vec<_> = plans.iter().map(|it| json!({ "digest": it.digest(), "plan": it })).collect();
         cx.out.value(&json!({ "schema": SCHEMA, "items": digests }))?;
@@ -100,7 +105,7 @@ pub(super) fn plans(cx: &Cx, plans: &[HostPlan], with_diff: bool) -> Result<()> 
             }
         }
     }
-    if plans.iter().all(HostPlan::is_done) {
+    if plans.iter().all(|it| it.is_done()) {
         cx.out.say("nothing to do");
     } else {
         cx.out.table(&table)?;
@@ -112,7 +117,7 @@ pub(super) fn plans(cx: &Cx, plans: &[HostPlan], with_diff: bool) -> Result<()> 
 }
 
 /// The lines of texts that change, told once for hosts where they are the same.
-pub(super) fn diffs(cx: &Cx, plans: &[HostPlan]) -> Result<()> {
+pub(super) fn diffs(cx: &Cx, plans: &[&HostPlan]) -> Result<()> {
     let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
     for plan in plans {
         for diff in plan.changes().flat_map(|it| &it.changes).filter_map(|it| it.diff.as_deref()) {

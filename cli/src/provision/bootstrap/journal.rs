@@ -32,11 +32,43 @@ pub(crate) enum HostState {
     Failed,
 }
 
+/// The command that a run is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Deed {
+    /// `mesh bootstrap`; also what journals of older versions are of.
+    #[default]
+    Bootstrap,
+    /// `mesh reset`.
+    Reset,
+    /// `mesh playbook run`.
+    Playbook,
+}
+
+impl Deed {
+    /// The command as it is typed.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "mesh bootstrap",
+            Self::Reset => "mesh reset",
+            Self::Playbook => "mesh playbook run",
+        }
+    }
+
+    /// What goes on with a run of it.
+    pub(crate) fn resume(self, id: &str) -> String {
+        format!("{} --resume {id}", self.command())
+    }
+}
+
 /// What a run was asked to do, so that it can be gone on with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// The run.
     pub(crate) id: String,
+    /// The command.
+    #[serde(default)]
+    pub(crate) deed: Deed,
     /// The mesh.
     pub(crate) mesh: MeshName,
     /// The file as it was named.
@@ -45,6 +77,34 @@ pub(crate) struct Head {
     pub(crate) at: Timestamp,
     /// Who ran it.
     pub(crate) by: String,
+    /// The name of the playbook, where the command is for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) playbook: Option<String>,
+    /// The hosts that are meant; none stands for all of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hosts: Vec<String>,
+    /// What else the command was told, in its own words.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(crate) orders: Value,
+}
+
+impl Head {
+    /// A run that begins now: its id sorts by time.
+    pub(crate) fn new(deed: Deed, mesh: &MeshName, file: &Path) -> Self {
+        let at = human::now();
+        Self {
+            id: format!("{}-{:04x}", stamp(at), rand::random::<u16>()),
+            deed,
+            mesh: mesh.clone(),
+            // Names relative to the file stay meaningful when the copy is gone on with.
+            file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            at,
+            by: whoami(),
+            playbook: None,
+            hosts: Vec::new(),
+            orders: Value::Null,
+        }
+    }
 }
 
 /// What the lines of a run come to.
@@ -75,25 +135,23 @@ fn runs(dirs: &Dirs) -> PathBuf {
 }
 
 impl Journal {
-    /// Begins a run: its id sorts by time.
-    pub(crate) fn begin(dirs: &Dirs, mesh: &MeshName, file: &Path, text: &str) -> Result<Self> {
-        let at = human::now();
-        let id = format!("{}-{:04x}", stamp(at), rand::random::<u16>());
-        let dir = runs(dirs).join(&id);
+    /// Begins a run over the hosts of a file with this text.
+    pub(crate) fn begin(dirs: &Dirs, head: Head, text: &str) -> Result<Self> {
+        let dir = runs(dirs).join(&head.id);
         create_private_dir(&dir).map_err(failed(&dir))?;
-        // Names relative to the file stay meaningful when the copy is gone on with.
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let by = whoami();
-        let head = Head { id, mesh: mesh.clone(), file, at, by };
         write_private(&dir.join("hosts.yaml"), text.as_bytes()).map_err(failed(&dir))?;
         let journal = Self::open(dir, head)?;
         journal.note("begun", None, json!({ "head": journal.head }));
         Ok(journal)
     }
 
-    /// Goes on with a run that did not come to its end.
-    pub(crate) fn resume(dirs: &Dirs, id: &str) -> Result<(Self, Story)> {
+    /// Goes on with a run of this command.
+    pub(crate) fn resume(dirs: &Dirs, deed: Deed, id: &str) -> Result<(Self, Story)> {
         let story = read(dirs, id)?;
+        if story.head.deed != deed {
+            return Err(Failure::new(Exit::Usage, format!("run {id} is one of {}", story.head.deed.command()))
+                .next(story.head.deed.resume(id)));
+        }
         let journal = Self::open(runs(dirs).join(id), story.head.clone())?;
         // What a killed run left of a line must not spoil the next one; an empty line says nothing.
         if let Ok(mut file) = journal.file.lock() {
@@ -128,6 +186,11 @@ impl Journal {
     /// The run.
     pub(crate) fn id(&self) -> &str {
         &self.head.id
+    }
+
+    /// What goes on with it.
+    pub(crate) fn resume_command(&self) -> String {
+        self.head.deed.resume(&self.head.id)
     }
 
     /// Keeps the plan beside the journal.
@@ -200,9 +263,17 @@ pub(crate) fn list(dirs: &Dirs) -> Vec<Story> {
     ids.iter().filter_map(|id| read(dirs, id).ok()).collect()
 }
 
-/// The newest run over a mesh that came as far as its hosts.
-pub(crate) fn last(dirs: &Dirs, mesh: &MeshName) -> Option<Story> {
-    list(dirs).into_iter().find(|it| it.head.mesh == *mesh && !it.hosts.is_empty())
+/// The newest run of a command over a mesh that came as far as its hosts.
+pub(crate) fn last(dirs: &Dirs, deed: Deed, mesh: &MeshName, playbook: Option<&str>) -> Option<Story> {
+    let is_meant = |it: &Head| it.deed == deed && it.mesh == *mesh && it.playbook.as_deref() == playbook;
+    list(dirs).into_iter().find(|it| is_meant(&it.head) && !it.hosts.is_empty())
+}
+
+impl Story {
+    /// Whether a host has come to its end in it.
+    pub(crate) fn is_done(&self, host: &str) -> bool {
+        self.hosts.get(host) == Some(&HostState::Done)
+    }
 }
 
 /// What lines come to; a piece of a line at the end is of no account.
@@ -243,11 +314,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_an_older_version_wrote_is_a_bootstrap() {
+        let line = r#"{"at":"x","what":"begun","head":{"id":"1-2","mesh":"lab","file":"/h","at":"2026-11-21T13:35:00Z","by":"ada@desk"}}"#;
+        let head = story(line).unwrap().head;
+        assert_eq!((head.deed, head.hosts.len(), head.orders), (Deed::Bootstrap, 0, Value::Null));
+    }
+
+    #[test]
     fn a_run_that_was_killed_is_gone_on_with() {
         let dir = tempfile::tempdir().unwrap();
         let dirs = Dirs { state: dir.path().join("state"), config: dir.path().join("config") };
         let mesh = MeshName::new("lab").unwrap();
-        let journal = Journal::begin(&dirs, &mesh, Path::new("hosts.yaml"), "version: 1\n").unwrap();
+        let head = Head::new(Deed::Reset, &mesh, Path::new("hosts.yaml"));
+        let asked = Head { hosts: vec!["h1".into()], orders: json!({"purge": true}), ..head };
+        let journal = Journal::begin(&dirs, asked.clone(), "version: 1\n").unwrap();
         let id = journal.id().to_owned();
         journal.host("h1", HostState::Begun, None);
         journal.host("h1", HostState::Done, None);
@@ -259,18 +339,23 @@ mod tests {
         fs::write(&path, &text).unwrap();
         let found = read(&dirs, &id).unwrap();
         assert_eq!(found.hosts, [("h1".to_owned(), HostState::Done), ("h2".to_owned(), HostState::Begun)].into());
-        assert_eq!((found.exit, found.head.mesh.as_str()), (None, "lab"));
+        assert_eq!((found.exit, &found.head), (None, &asked));
+        assert!(found.is_done("h1") && !found.is_done("h2") && !found.is_done("h3"));
         assert_eq!(fs::read_to_string(hosts_file(&dirs, &id)).unwrap(), "version: 1\n");
-        let (journal, _) = Journal::resume(&dirs, &id).unwrap();
-        let second = Journal::resume(&dirs, &id).err().unwrap();
+        let other = Journal::resume(&dirs, Deed::Bootstrap, &id).err().unwrap();
+        assert_eq!((other.exit, other.next), (Exit::Usage, Some(format!("mesh reset --resume {id}"))));
+        let (journal, _) = Journal::resume(&dirs, Deed::Reset, &id).unwrap();
+        let second = Journal::resume(&dirs, Deed::Reset, &id).err().unwrap();
         assert_eq!(second.exit, Exit::Refused, "{second}");
         journal.again().unwrap().note("a second hand of the same command", None, json!({}));
         assert!(!is_abandoned(&dirs, &id), "a command carries it out");
         journal.host("h2", HostState::Failed, Some("disk full"));
         journal.end(Exit::Partly);
-        let again = last(&dirs, &mesh).unwrap();
+        let last = |deed, mesh: &str, playbook| last(&dirs, deed, &MeshName::new(mesh).unwrap(), playbook);
+        let again = last(Deed::Reset, "lab", None).unwrap();
         assert_eq!((again.hosts["h2"], again.exit), (HostState::Failed, Some(4)));
-        assert!(last(&dirs, &MeshName::new("other").unwrap()).is_none());
+        assert!(last(Deed::Reset, "other", None).is_none() && last(Deed::Bootstrap, "lab", None).is_none());
+        assert!(last(Deed::Reset, "lab", Some("tune")).is_none());
         drop(journal);
         assert!(is_abandoned(&dirs, &id));
         for wrong in ["", "../x", "nothing"] {

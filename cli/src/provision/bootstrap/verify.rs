@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How often the mesh is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 /// How long a host may take to dial all engines.
 const DIAL: Duration = Duration::from_secs(60);
 /// How many engines one script dials.
@@ -41,18 +41,27 @@ pub(crate) fn not_in_service(items: &[v1::NodeItem], names: &[&str], agent: Dige
     names.iter().filter_map(open).collect()
 }
 
-fn trouble(item: &v1::NodeItem, agent: Digest) -> Option<String> {
+/// Whether a node is in service, whatever it runs, or why it is not. Pure.
+pub(super) fn is_serving(item: &v1::NodeItem) -> Result<&v1::NodeStatus, String> {
     // A node that was taken out of service stays so, and is fine.
     if !matches!(item.phase.as_str(), "Ready" | "Cordoned" | "Draining" | "Drained") {
-        return Some(format!("it is {}", item.phase));
+        return Err(format!("it is {}", item.phase));
     }
-    let Some(status) = &item.status else { return Some("nothing was heard of it".to_owned()) };
-    if status.digest != agent.to_string() {
-        let runs: String = status.digest.chars().take(8).collect();
-        return Some(format!("it runs mesh-agentd {runs} instead of {}", agent.short()));
+    let Some(status) = &item.status else { return Err("nothing was heard of it".to_owned()) };
+    if spec_of(item).is(Role::Router) && status.router.is_none() {
+        return Err("its router has not reported".to_owned());
     }
-    let needs_router = spec_of(item).is(Role::Router);
-    (needs_router && status.router.is_none()).then(|| "its router has not reported".to_owned())
+    Ok(status)
+}
+
+fn trouble(item: &v1::NodeItem, agent: Digest) -> Option<String> {
+    let runs = match is_serving(item) {
+        Ok(status) => &status.digest,
+        Err(why) => return Some(why),
+    };
+    let runs_it = *runs == agent.to_string();
+    let runs: String = runs.chars().take(8).collect();
+    (!runs_it).then(|| format!("it runs mesh-agentd {runs} instead of {}", agent.short()))
 }
 
 /// Waits until nodes are in service; gives back those that are not by then.
