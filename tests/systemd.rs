@@ -371,4 +371,9 @@ fn systemd_keeps_the_agent_up_and_its_log() {
     let told = site.operator.run(&["logs", "h1", "-u", "agentd"]).ok().stdout;
     let line = told.lines().rfind(|it| it.contains("mesh_agentd: agent is up")).unwrap_or_else(|| panic!("{told}"));
     assert_eq!(line.matches("INFO").count(), 1, "{line}");
+
+    // What an operator added is theirs: a reset says that it stays.
+    site.reset().ok().says(&[&format!("h1: {dir} stays: it was not installed by mesh")]);
+    assert_eq!(host.exec(&format!("ls {dir}; rm -r {dir}")).ok().stdout, "quick.conf\n");
+    nothing_is_left(host);
 }

@@ -44,10 +44,18 @@ fn is_own(path: &str, prefix: &str) -> bool {
     let Some(path) = path.strip_prefix(prefix) else { return false };
     OWN.iter().any(|own| match path.strip_prefix(own) {
         Some("") => !own.ends_with('-'),
-        Some(rest) if own.ends_with('-') => !rest.contains('/'),
+        Some(rest) if own.ends_with('-') => is_unit(rest),
         Some(rest) => rest.starts_with('/'),
         None => false,
     })
+}
+
+/// Whether what follows the beginning of our units' names is a unit, its directory of drop-ins, or one of those.
+fn is_unit(rest: &str) -> bool {
+    match rest.split_once('/') {
+        None => true,
+        Some((dir, file)) => dir.ends_with(".service.d") && !file.contains('/'),
+    }
 }
 
 /// The paths of a manifest that may be removed: files before their directories.
@@ -140,6 +148,11 @@ mod tests {
         check("", "", false);
         check("/etc/systemd/system/mesh-agentd.service", "", true);
         check("/etc/systemd/system/mesh-/../../x", "", false);
+        check("/etc/systemd/system/mesh-agentd.service.d", "", true);
+        check("/etc/systemd/system/mesh-agentd.service.d/gpu.conf", "", true);
+        check("/etc/systemd/system/mesh-agentd.service.d/a/b", "", false);
+        check("/etc/systemd/system/mesh-x/y", "", false);
+        check("/etc/systemd/system/sshd.service.d/y", "", false);
         check("/etc/systemd/system/sshd.service", "", false);
         check("/usr/local/bin/mesh", "", true);
         check("/tmp/r/etc/mesh/a", "/tmp/r", true);

@@ -1,4 +1,4 @@
-//! `link`: a symbolic link that is swapped in one step.
+//! `link`: a symbolic link that is swapped in one step, or taken away when it leads where it is said to.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::{
     Act, Cx, Diff, Form, Found, Part, Way, check_path, may, must,
 };
 
-pub(super) const FORM: Form = Form { name: "link", args: &[must("path"), must("to"), may("previous")] };
+pub(super) const FORM: Form = Form { name: "link", args: &[must("path"), must("to"), may("previous"), may("state")] };
 
 /// A symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,26 @@ pub(crate) struct Link {
     /// A second link that keeps where the first one led to before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<String>,
+    #[serde(default, skip_serializing_if = "Presence::is_there")]
+    pub(crate) state: Presence,
+}
+
+/// Whether something is to be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Presence {
+    /// It is there.
+    #[default]
+    Present,
+    /// It is gone; a link that leads elsewhere, or is no link, is somebody's own and stays.
+    Absent,
+}
+
+impl Presence {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_there(&self) -> bool {
+        *self == Self::Present
+    }
 }
 
 impl Part for Link {
@@ -37,6 +57,12 @@ impl Part for Link {
 
     fn diff(&self, _cx: &Cx<'_>, found: &Found<'_>) -> Result<Diff, String> {
         let mut diff = Diff::default();
+        if self.state == Presence::Absent {
+            if found.get("link") == Some(self.to.as_str()) {
+                diff.add(&self.path, format!("link to {}", self.to), "absent");
+            }
+            return Ok(diff);
+        }
         match found.get("link") {
             Some(to) if to == self.to => {}
             Some(to) => diff.add(&self.path, format!("link to {to}"), format!("link to {}", self.to)),
@@ -48,11 +74,17 @@ impl Part for Link {
     }
 
     fn way(&self, _cx: &Cx<'_>, _step: &PlannedStep) -> Result<Way, String> {
+        if self.state == Presence::Absent {
+            return Ok(Way::Act(Act::new(call("do_absent", [self.path.as_str()]))));
+        }
         let previous = self.previous.as_deref().unwrap_or_default();
         Ok(Way::Act(Act::new(call("do_link", [self.path.as_str(), &self.to, previous]))))
     }
 
     fn makes(&self) -> Vec<String> {
+        if self.state == Presence::Absent {
+            return Vec::new();
+        }
         std::iter::once(self.path.clone()).chain(self.previous.clone()).collect()
     }
 }

@@ -9,6 +9,7 @@ mod key;
 mod link;
 mod manifest;
 mod process;
+mod releases;
 mod stop;
 mod unit;
 mod user;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
     absent::Absent, binary::Binary, command::Command, dir::Dir, file::File, key::Key, link::Link, manifest::Manifest,
-    process::Process, stop::Stop, unit::Unit, user::User, wait::Wait,
+    process::Process, releases::Releases, stop::Stop, unit::Unit, user::User, wait::Wait,
 };
 use super::{
     controller::{Controller, KeyRequest, SignedKey},
@@ -46,6 +47,7 @@ pub(crate) enum Module {
     Absent(Absent),
     Stop(Stop),
     Manifest(Manifest),
+    Releases(Releases),
 }
 
 /// A key of a module.
@@ -89,6 +91,7 @@ pub(super) const FORMS: &[Form] = &[
     absent::FORM,
     stop::FORM,
     manifest::FORM,
+    releases::FORM,
 ];
 
 /// What a module knows of the run it is part of.
@@ -218,6 +221,7 @@ impl Module {
             Self::Absent(it) => it,
             Self::Stop(it) => it,
             Self::Manifest(it) => it,
+            Self::Releases(it) => it,
         }
     }
 
@@ -237,6 +241,7 @@ impl Module {
             Self::Absent(_) => "absent",
             Self::Stop(_) => "stop",
             Self::Manifest(_) => "manifest",
+            Self::Releases(_) => "releases",
         }
     }
 

@@ -123,6 +123,15 @@ async fn a_node_is_installed_kept_and_undone() {
     let link = |it: &str| fs::read_link(site.root.join("opt/mesh").join(it)).unwrap().display().to_string();
     assert!(link("current").ends_with("0.2.0-bbccddee") && link("previous").ends_with("0.1.0-aabbccdd"));
 
+    site.vars["release"] = json!("0.3.0-ccddeeff");
+    let upgrade = [&upgrade[..], &["old releases"]].concat();
+    assert_eq!(site.run("bootstrap").await, upgrade, "the first one is not needed any more");
+    let mut kept: Vec<_> =
+        fs::read_dir(site.root.join("opt/mesh/releases")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    kept.sort();
+    assert_eq!(kept, ["0.2.0-bbccddee", "0.3.0-ccddeeff"]);
+    assert!(site.run("bootstrap").await.is_empty(), "nothing to do");
+
     site.run("reset").await;
     let left = tree(&site.root).join("\n");
     insta::assert_snapshot!(
