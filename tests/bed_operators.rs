@@ -4,30 +4,59 @@
 use std::{
     collections::BTreeSet,
     fs,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use mesh_tests::{
     Ran,
-    bed::{Bed, Operator, files_with, wanted},
+    bed::{Bed, BedHost, Operator, files_with, wanted},
     screen::Screen,
 };
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The password of `op` on the hosts of a bed.
 const PASSWORD: &str = "op-secret";
+/// What opens the root of a mesh, as the bed's operators have it in a file.
+const PASSPHRASE: &str = "correct horse battery staple";
+const SECRETS: [&str; 2] = [PASSWORD, PASSPHRASE];
 /// How long a bootstrap of a few hosts may take, on a machine that does other things too.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// Everything that processes of the hosts say of themselves, their environments too, that holds the password.
+/// Everything that processes of the hosts say of themselves, their environments too, that holds a secret.
 fn told(bed: &Bed) -> BTreeSet<String> {
     let all = bed.hosts().iter().flat_map(|it| it.processes()).flat_map(|it| {
         let environment = fs::read(format!("/proc/{}/environ", it.process.pid)).unwrap_or_default();
         [it.command, String::from_utf8_lossy(&environment).into_owned()]
     });
-    all.filter(|it| it.contains(PASSWORD)).collect()
+    all.filter(|it| SECRETS.iter().any(|secret| it.contains(secret))).collect()
+}
+
+/// No secret is in a file of the hosts, or in one of the operator's but the passphrase's own.
+fn is_in_no_file(bed: &Bed, operator: &Operator) {
+    for secret in SECRETS {
+        for host in bed.hosts() {
+            assert_eq!(host.files_with(secret.as_bytes()), Vec::<PathBuf>::new(), "{secret} on {}", host.name());
+        }
+    }
+    // Journal, plan, configuration and all else that is kept here.
+    assert_eq!(files_with(operator.home().to_owned(), PASSWORD.as_bytes()), Vec::<PathBuf>::new());
+    let own = files_with(operator.home().to_owned(), PASSPHRASE.as_bytes());
+    assert_eq!(own, [PathBuf::from(operator.passphrase())]);
+}
+
+/// No secret is in what a command says to programs, and that is what it should be: `kinds` of events and one document.
+fn tells_programs(ran: &Ran, kinds: &[&str]) -> Value {
+    for secret in SECRETS {
+        assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{secret} is told: {ran:?}");
+    }
+    let events: Vec<Value> = ran.stderr.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
+    for kind in kinds {
+        assert!(events.iter().any(|it| it["event"] == **kind), "no event `{kind}` in: {}", ran.stderr);
+    }
+    ran.json()
 }
 
 /// Does something while another thread looks at the processes of the hosts, again and again.
@@ -93,29 +122,64 @@ fn an_ordinary_user_becomes_root_with_a_password_that_nobody_else_sees() {
     for host in bed.hosts() {
         let whose = host.exec("stat -c %U /opt/mesh /etc/mesh/.installed /var/lib/mesh").ok().stdout;
         assert_eq!(whose, "root\nroot\nmesh\n", "{}", host.name());
-        assert_eq!(host.files_with(PASSWORD.as_bytes()), Vec::<std::path::PathBuf>::new(), "{}", host.name());
     }
-    // Journal, plan, configuration and all else that is kept here.
-    assert_eq!(files_with(operator.home().to_owned(), PASSWORD.as_bytes()), Vec::<std::path::PathBuf>::new());
+    is_in_no_file(&bed, &operator);
 
     hosts("env:BED_PASSWORD");
     let with = |args: &[&str]| Ran::from(operator.command(args).env("BED_PASSWORD", PASSWORD).output().unwrap());
     let same = with(&["bootstrap", &file, "--dry-run", "--detailed-exitcode"]).ok().says(&["nothing to do"]);
-    watched(&bed, || {
-        let reset = with(&["reset", "--all", "-f", &file, "--purge", "--yes"]).ok();
-        assert!(!format!("{same:?}{reset:?}").contains(PASSWORD));
+    assert!(!format!("{same:?}").contains(PASSWORD));
+    programs_learn_no_secret(&bed, &operator, &file);
+}
+
+/// The whole way back and forth again, with everything told to a program: plan, events, reports.
+fn programs_learn_no_secret(bed: &Bed, operator: &Operator, file: &str) {
+    let json = ["--yes", "--progress", "json", "-o", "json"];
+    let with = |args: &[&str]| {
+        let mut command = operator.command(&[args, &json[..]].concat());
+        Ran::from(command.env("BED_PASSWORD", PASSWORD).output().unwrap())
+    };
+    let reset = ["reset", "--all", "-f", file, "--purge"];
+    let gone = || {
+        let left = |it: &BedHost| it.exec("ls -d /opt/mesh /etc/mesh /var/lib/mesh /usr/local/bin/mesh").stdout;
+        bed.hosts()
+            .iter()
+            .for_each(|it| assert_eq!((left(it).as_str(), it.kill("mesh-agentd")), ("", 0), "{}", it.name()));
+    };
+    watched(bed, || {
+        tells_programs(&with(&[&reset[..], &["--dry-run"]].concat()).ok(), &["phase"]);
+        let ended = tells_programs(&with(&reset).ok(), &["phase", "step", "host"]);
+        assert_eq!(ended["hosts"].as_array().map(Vec::len), Some(3), "{ended}");
     });
-    for host in bed.hosts() {
-        let left = host.exec("ls -d /opt/mesh /etc/mesh /var/lib/mesh /usr/local/bin/mesh").stdout;
-        assert_eq!((left.as_str(), host.kill("mesh-agentd")), ("", 0), "{}", host.name());
-    }
+    gone();
+    // Its root is there, and asks for the passphrase: certificates are signed with it.
+    let bootstrap = ["bootstrap", file, "--root-passphrase-file", operator.passphrase()];
+    watched(bed, || {
+        let plan = tells_programs(&with(&[&bootstrap[..], &["--dry-run"]].concat()).ok(), &["phase"]);
+        assert_eq!(plan["changes"], true);
+        let ended = tells_programs(&with(&bootstrap).ok(), &["phase", "step", "sent", "host"]);
+        assert_eq!((&ended["exit"], ended["hosts"].as_array().map(Vec::len)), (&json!(0), Some(3)), "{ended}");
+    });
+    operator.all_are_ready(bed);
+    // What fails is told as well: a password that is wrong.
+    let mut wrong = operator.command(&[&bootstrap[..], &json[..]].concat());
+    let wrong = Ran::from(wrong.env("BED_PASSWORD", format!("not-{PASSWORD}")).output().unwrap()).exits(6);
+    assert!(!format!("{wrong:?}").contains(PASSWORD), "{wrong:?}");
+    is_in_no_file(bed, operator);
+    let list = with(&["bootstrap", "--list"]).ok().json();
+    assert!(list["items"].as_array().is_some_and(|it| it.len() > 2), "{list}");
+    watched(bed, || {
+        let reset = with(&reset).ok();
+        assert!(!format!("{reset:?}").contains(PASSWORD));
+    });
+    gone();
 }
 
 #[test]
 fn a_kept_plan_is_carried_out_as_it_is_or_not_at_all() {
     let Some(bed) = wanted(3) else { return };
     let operator = Operator::new(&bed);
-    let write = |labels: serde_json::Value| bed.hosts_yaml(|it| it["hosts"][2]["labels"] = labels).unwrap();
+    let write = |labels: Value| bed.hosts_yaml(|it| it["hosts"][2]["labels"] = labels).unwrap();
     let file = write(json!({"rack": "r1"}));
     let (file, kept) = (file.to_str().unwrap(), operator.home().join("plan.json"));
     let kept = kept.to_str().unwrap();
