@@ -30,6 +30,10 @@ use crate::{
 const INPUT_FRAME: Duration = Duration::from_millis(33);
 /// Ages go on once a second, also when nothing comes.
 const TICK: Duration = Duration::from_secs(1);
+/// News that come once a second draw that frame themselves; they may be a little late.
+const LATE: Duration = Duration::from_millis(100);
+/// News come in bursts: a frame of theirs waits so long for the rest.
+const GATHER: Duration = Duration::from_millis(10);
 /// A frame that took so long to write means a slow line: data waits longer.
 const SLOW: Duration = Duration::from_millis(100);
 /// Keys that were pressed and not looked at yet; more are not read from the terminal.
@@ -117,7 +121,10 @@ struct App {
     shown: Buffer,
     next: Buffer,
     dirty: Dirty,
+    /// When the first of the news came that are not drawn yet.
+    news: Instant,
     drawn: Instant,
+    tick: Instant,
     slow: bool,
 }
 
@@ -132,6 +139,7 @@ impl App {
         let theme = Theme::new(options.caps);
         // Colours are our own decision: the library would drop them after it had written half a sequence.
         crossterm::style::force_color_output(true);
+        let now = Instant::now();
         Ok(Self {
             model: Model::new(options),
             theme,
@@ -139,7 +147,9 @@ impl App {
             shown: Buffer::empty(Rect::ZERO),
             next: Buffer::empty(Rect::ZERO),
             dirty: Dirty::All,
-            drawn: Instant::now(),
+            news: now,
+            drawn: now,
+            tick: now + TICK,
             slow: false,
         })
     }
@@ -151,7 +161,7 @@ impl App {
         keys: &mut mpsc::Receiver<Event>,
         signals: &mut Signals,
     ) -> io::Result<Ended> {
-        let (mut fed, mut tick) = (true, Instant::now() + TICK);
+        let mut fed = true;
         loop {
             let due = self.due();
             if due.is_some_and(|it| it <= Instant::now()) {
@@ -176,9 +186,9 @@ impl App {
                     Some(event) => self.take_in(event, &mut feed),
                     None => { fed = false; None }
                 },
-                () = sleep_until(due.unwrap_or(tick).min(tick)) => {
-                    if Instant::now() >= tick {
-                        tick = Instant::now() + TICK;
+                () = sleep_until(due.unwrap_or(self.tick).min(self.tick)) => {
+                    if Instant::now() >= self.tick {
+                        self.tick = Instant::now() + TICK;
                         self.happen(Msg::Tick)
                     } else {
                         None
@@ -202,11 +212,15 @@ impl App {
             let Ok(event) = feed.try_recv() else { break };
             effect = self.happen(Msg::Feed(Box::new(event))).or(effect);
         }
+        self.tick = Instant::now() + TICK + LATE;
         effect
     }
 
     fn happen(&mut self, msg: Msg) -> Option<Effect> {
         let (dirty, effect) = update(&mut self.model, msg, now());
+        if self.dirty == Dirty::No {
+            self.news = Instant::now();
+        }
         self.dirty = self.dirty.max(dirty);
         effect
     }
@@ -226,7 +240,7 @@ impl App {
         let pace = if self.slow { self.model.options.interval.max(TICK) } else { self.model.options.interval };
         match self.dirty {
             Dirty::No => None,
-            Dirty::Data => Some(self.drawn + pace),
+            Dirty::Data => Some((self.drawn + pace).max(self.news + GATHER)),
             Dirty::Input => Some(self.drawn + INPUT_FRAME),
             Dirty::All => Some(self.drawn),
         }

@@ -2,5 +2,6 @@
 
 mod fixture;
 mod frames;
+mod kept;
 mod keys;
 mod sizes;

@@ -55,7 +55,9 @@ pub(crate) fn update(model: &mut Model, msg: Msg, now: Timestamp) -> (Dirty, Opt
         Msg::Feed(event) => {
             let answer = matches!(*event, FeedEvent::Preview(..) | FeedEvent::Done(..));
             model.feed(*event, now);
-            (if answer { Dirty::Input } else { Dirty::Data }, None)
+            // Where news come every second the clock itself has nothing to say.
+            let gone = model.overlays.expire(now);
+            (if answer || gone { Dirty::Input } else { Dirty::Data }, None)
         }
         Msg::Drawn => {
             model.overlays.seen();

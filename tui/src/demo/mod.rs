@@ -6,7 +6,7 @@
 mod answers;
 mod nodes;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use mesh_core::{
     id::{MeshName, ObjectName, PartyKind, Principal, Revision},
@@ -20,8 +20,9 @@ use crate::{
     ClusterView, EventRow, FeedEvent, NodesPicture, Options, Picture, Request, VoterView, runtime::now as clock,
 };
 
-/// The nodes that one event carries: a large fleet never stands in memory twice.
-const CHUNK: u32 = 256;
+/// The nodes that one event carries: a large fleet never stands in memory twice, and what is freed and taken again
+/// with each event stays in the cache.
+const CHUNK: u32 = 32;
 /// In a large fleet not every node speaks every second; this many parts take turns at most.
 const PARTS_MAX: u32 = 8;
 const TICK: Duration = Duration::from_secs(1);
@@ -55,35 +56,33 @@ impl Demo {
             FeedEvent::Strategy(Some(self.activation(now))),
         ];
         let it = &*self;
-        let chunks = (0..it.fleet.len().max(1)).step_by(CHUNK as usize);
-        head.into_iter().chain(chunks.map(move |first| {
-            let ids = first..(first + CHUNK).min(it.fleet.len());
-            it.picture(ids, first == 0, now)
+        head.into_iter().chain(chunks(0..it.fleet.len()).map(move |ids| {
+            let whole = ids.start == 0;
+            it.picture(ids, whole, now)
         }))
     }
 
-    /// What one second brings.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<FeedEvent> {
+    /// What one second brings; made while it is taken, so that it does not stand in memory as a whole.
+    pub fn tick(&mut self, now: Timestamp) -> impl Iterator<Item = FeedEvent> + '_ {
         let parts = (self.fleet.len() / 1_000).clamp(1, PARTS_MAX);
         let second = u32::try_from(now.0 / 1_000 % u64::from(parts)).unwrap_or(0);
         let each = self.fleet.len().div_ceil(parts);
         let ids = (each * second).min(self.fleet.len())..(each * (second + 1)).min(self.fleet.len());
         self.finish_drains(now);
-        let mut events = self.happened(ids.clone(), u64::from(parts) * 1_000, now);
-        events.push(self.picture(ids, false, now));
+        let events = self.happened(ids.clone(), u64::from(parts) * 1_000, now);
+        let it = &*self;
         // Routers and voters are few, and they speak every second.
-        if parts > 1 {
-            events.push(self.picture(0..self.fleet.special(), false, now));
-        }
-        events.push(FeedEvent::Cluster(self.cluster()));
-        events
+        let special = (parts > 1).then(|| 0..it.fleet.special());
+        let pictures =
+            chunks(ids).chain(special.into_iter().flat_map(chunks)).map(move |ids| it.picture(ids, false, now));
+        events.into_iter().chain(pictures).chain(std::iter::once_with(|| FeedEvent::Cluster(it.cluster())))
     }
 
     fn elapsed(&self, now: Timestamp) -> u64 {
         self.start.age_ms(now)
     }
 
-    fn picture(&self, ids: std::ops::Range<u32>, whole: bool, now: Timestamp) -> FeedEvent {
+    fn picture(&self, ids: Range<u32>, whole: bool, now: Timestamp) -> FeedEvent {
         let t = self.elapsed(now);
         let rows = ids.map(|id| self.fleet.row(id, (t, now), self.revision, self.drains.get(&id))).collect();
         FeedEvent::Nodes(NodesPicture {
@@ -117,7 +116,7 @@ impl Demo {
     }
 
     /// What changed at these nodes within the last `span_ms`.
-    fn happened(&mut self, ids: std::ops::Range<u32>, span_ms: u64, now: Timestamp) -> Vec<FeedEvent> {
+    fn happened(&mut self, ids: Range<u32>, span_ms: u64, now: Timestamp) -> Vec<FeedEvent> {
         let t = self.elapsed(now);
         let mut events = Vec::new();
         for id in ids {
@@ -137,6 +136,12 @@ impl Demo {
     }
 }
 
+/// Nodes in parts of which each is one event; no nodes are one event too.
+fn chunks(ids: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    let none = ids.is_empty().then(|| ids.clone());
+    none.into_iter().chain(ids.clone().step_by(CHUNK as usize).map(move |first| first..(first + CHUNK).min(ids.end)))
+}
+
 /// Who acts in a demo.
 fn operator() -> Principal {
     Principal {
@@ -149,27 +154,28 @@ fn operator() -> Principal {
 /// Tells a synthetic fleet to a screen until the screen is gone, and carries out what it asks.
 pub async fn serve(nodes: u32, feed: mpsc::Sender<FeedEvent>, mut requests: mpsc::Receiver<Request>) {
     let mut demo = Demo::new(nodes, Timestamp(clock().0.saturating_sub(WARM_MS)));
-    for event in demo.first(clock()) {
-        if feed.send(event).await.is_err() {
-            return;
-        }
-    }
+    let mut told = tell(&feed, demo.first(clock())).await;
     let mut ticks = interval(TICK);
     ticks.tick().await;
-    loop {
-        let events = tokio::select! {
-            _ = ticks.tick() => demo.tick(clock()),
+    while told {
+        told = tokio::select! {
+            _ = ticks.tick() => tell(&feed, demo.tick(clock())).await,
             request = requests.recv() => match request {
-                Some(request) => demo.answer(request, clock()),
+                Some(request) => tell(&feed, demo.answer(request, clock())).await,
                 None => return,
             },
         };
-        for event in events {
-            if feed.send(event).await.is_err() {
-                return;
-            }
+    }
+}
+
+/// Whether there is still somebody who listens.
+async fn tell(feed: &mpsc::Sender<FeedEvent>, events: impl IntoIterator<Item = FeedEvent>) -> bool {
+    for event in events {
+        if feed.send(event).await.is_err() {
+            return false;
         }
     }
+    true
 }
 
 /// One picture of a synthetic fleet, with the time it is of: the same one whenever and wherever it is taken.

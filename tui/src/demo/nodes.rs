@@ -147,7 +147,7 @@ impl Fleet {
             node: name.clone(),
             phase,
             since: Some(drain.map_or(Timestamp(now.0.saturating_sub(t_ms)), |it| it.at)),
-            status: Some(self.status(id, name, t_ms, revision)),
+            status: Some(self.status((id, name), (t_ms, trouble), revision)),
             age_ms: Some(age_ms),
             blockers,
         };
@@ -186,7 +186,7 @@ impl Fleet {
         }
     }
 
-    fn status(&self, id: u32, node: NodeName, t_ms: u64, revision: u64) -> NodeStatus {
+    fn status(&self, (id, node): (u32, NodeName), (t_ms, trouble): (u64, Trouble), revision: u64) -> NodeStatus {
         let load = wave(mix(u64::from(id), 6), t_ms);
         NodeStatus {
             node,
@@ -201,57 +201,19 @@ impl Fleet {
                 memory_available_bytes: Some((300 + load / 4) * GIB),
                 kernel: None,
             },
-            gpus: Probe::Read(if self.is_gpu(id) { self.gpus(id, t_ms) } else { Vec::new() }),
-            engines: if self.is_gpu(id) { vec![self.engine(id, t_ms)] } else { Vec::new() },
+            gpus: Probe::Read(if self.is_gpu(id) { gpus(id, t_ms, trouble) } else { Vec::new() }),
+            engines: if self.is_gpu(id) { vec![self.engine(id, t_ms, trouble)] } else { Vec::new() },
             router: (id < self.routers()).then(|| self.router(t_ms, revision)),
             unreachable: Vec::new(),
         }
-    }
-
-    fn gpus(&self, id: u32, t_ms: u64) -> Vec<GpuSample> {
-        let trouble = self.trouble(id, t_ms);
-        let base = wave(mix(u64::from(id), 7), t_ms);
-        let gpu = |index: u32| {
-            let own = wave(mix(u64::from(id), 100 + u64::from(index)), t_ms);
-            let busy = (450 + base * 2 / 5 + own / 6).min(1000);
-            // One GPU in fifty has no work.
-            let busy = if mix(u64::from(id), u64::from(index)).is_multiple_of(50) { 0 } else { busy };
-            let heat = if trouble == Trouble::Hot && index == 3 { 28.0 } else { 0.0 };
-            GpuSample {
-                index,
-                name: Some("SIM-80G".to_owned()),
-                utilisation_percent: Some(scaled(busy, 100.0)),
-                memory_used_bytes: Some((40 + own * 38 / 1000) * GIB),
-                memory_total_bytes: Some(80 * GIB),
-                temperature_c: Some(42.0 + scaled(busy, 24.0) + heat),
-                power_w: Some(90.0 + scaled(busy, 560.0)),
-                power_limit_w: Some(700.0),
-                sm_clock_mhz: Some(if heat > 0.0 { 1_095 } else { 1_980 }),
-                throttle_reasons: Some(if heat > 0.0 {
-                    ThrottleReasons::HW_THERMAL_SLOWDOWN
-                } else if busy > 900 {
-                    ThrottleReasons::SW_POWER_CAP
-                } else {
-                    ThrottleReasons::default()
-                }),
-                ecc: EccErrors {
-                    volatile_corrected: Some(mix(u64::from(id), 13) % 4),
-                    // One GPU in thousands has lost something.
-                    volatile_uncorrected: Some(u64::from(index == 5 && mix(u64::from(id), 14).is_multiple_of(900))),
-                    ..EccErrors::default()
-                },
-                ..GpuSample::default()
-            }
-        };
-        (0..GPUS).map(gpu).collect()
     }
 
     fn model(&self, id: u32) -> usize {
         [0, 0, 0, 1, 1, 2, 2, 3, 3, 4][usize::try_from(mix(u64::from(id / 4), 8) % 10).unwrap_or(0)]
     }
 
-    fn engine(&self, id: u32, t_ms: u64) -> EngineSample {
-        let up = self.trouble(id, t_ms) != Trouble::Engine;
+    fn engine(&self, id: u32, t_ms: u64, trouble: Trouble) -> EngineSample {
+        let up = trouble != Trouble::Engine;
         let model = self.model(id);
         let load = wave(mix(u64::from(id), 9), t_ms);
         // The queue of one model grows for a while, four minutes around.
@@ -308,6 +270,46 @@ impl Fleet {
             age_ms: 150,
         }
     }
+}
+
+fn gpus(id: u32, t_ms: u64, trouble: Trouble) -> Vec<GpuSample> {
+    let seed = u64::from(id);
+    let base = wave(mix(seed, 7), t_ms);
+    let corrected = mix(seed, 13) % 4;
+    // One GPU in thousands has lost something.
+    let has_lost = mix(seed, 14).is_multiple_of(900);
+    let gpu = |index: u32| {
+        let own = wave(mix(seed, 100 + u64::from(index)), t_ms);
+        let busy = (450 + base * 2 / 5 + own / 6).min(1000);
+        // One GPU in fifty has no work.
+        let busy = if mix(seed, u64::from(index)).is_multiple_of(50) { 0 } else { busy };
+        let heat = if trouble == Trouble::Hot && index == 3 { 28.0 } else { 0.0 };
+        GpuSample {
+            index,
+            name: Some("SIM-80G".to_owned()),
+            utilisation_percent: Some(scaled(busy, 100.0)),
+            memory_used_bytes: Some((40 + own * 38 / 1000) * GIB),
+            memory_total_bytes: Some(80 * GIB),
+            temperature_c: Some(42.0 + scaled(busy, 24.0) + heat),
+            power_w: Some(90.0 + scaled(busy, 560.0)),
+            power_limit_w: Some(700.0),
+            sm_clock_mhz: Some(if heat > 0.0 { 1_095 } else { 1_980 }),
+            throttle_reasons: Some(if heat > 0.0 {
+                ThrottleReasons::HW_THERMAL_SLOWDOWN
+            } else if busy > 900 {
+                ThrottleReasons::SW_POWER_CAP
+            } else {
+                ThrottleReasons::default()
+            }),
+            ecc: EccErrors {
+                volatile_corrected: Some(corrected),
+                volatile_uncorrected: Some(u64::from(index == 5 && has_lost)),
+                ..EccErrors::default()
+            },
+            ..GpuSample::default()
+        }
+    };
+    (0..GPUS).map(gpu).collect()
 }
 
 /// What went through in so many seconds, at a steady rate.

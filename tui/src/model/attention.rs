@@ -8,6 +8,7 @@ use super::{
     Level, Model, STALE_MS,
     fleet::Node,
     names::{Names, Sym},
+    pulse::Pulse,
     view::ScreenId,
 };
 use crate::text::age;
@@ -210,6 +211,16 @@ fn strategy(_: &Model, node: &Node, _: Timestamp) -> Option<String> {
     Some(format!("fallback strategy runs: {}", crate::text::clean(error, 120)))
 }
 
+/// Whether no check can find anything at a node but that it is silent or behind: those two change with the clock.
+pub(super) fn is_calm(node: &Node) -> bool {
+    !matches!(node.phase, Phase::Lost | Phase::Draining)
+        && !node.has(Role::Router)
+        && node.router.is_none()
+        && node.temp_c.is_none_or(|it| it < HOT_C)
+        && node.engines.iter().all(|it| it.up && it.kv_percent.is_none_or(|it| it < KV_FULL_PERCENT))
+        && node.gpus.rows().iter().all(|it| it.verdict.is_none_or(|it| it == Verdict::Ok))
+}
+
 /// All lines, the worst first.
 pub(crate) fn attention(model: &Model, now: Timestamp) -> Vec<Attention> {
     let mut lines = mesh_lines(model, now);
@@ -236,10 +247,13 @@ pub(crate) fn attention(model: &Model, now: Timestamp) -> Vec<Attention> {
     lines
 }
 
-/// The nodes that each check finds, in physical order; one walk over the fleet, since it is large.
+/// The nodes that each check finds, in physical order; one walk over pulses, and only what is not calm is looked at.
 fn findings(model: &Model, now: Timestamp) -> Vec<Vec<(&Node, String)>> {
+    let settled = model.link.settled(now);
+    let wanted = |it: &Pulse| !it.calm || it.is_stale(now) || settled.is_some_and(|settled| it.is_behind(settled));
+    let suspects = model.fleet.order.iter().filter(|id| model.fleet.pulses.get(**id as usize).is_some_and(wanted));
     let mut found: Vec<Vec<(&Node, String)>> = CHECKS.iter().map(|_| Vec::new()).collect();
-    for node in model.fleet.order.iter().filter_map(|id| model.fleet.nodes.get(*id as usize)) {
+    for node in suspects.filter_map(|id| model.fleet.nodes.get(*id as usize)) {
         for (check, hits) in CHECKS.iter().zip(&mut found) {
             hits.extend((check.one)(model, node, now).map(|what| (node, what)));
         }

@@ -1,6 +1,9 @@
 //! The nodes as packed rows with dense ids: ten thousand of them with eight GPUs each fit into a few megabytes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    num::NonZeroU32,
+};
 
 use mesh_core::{
     gpu::{self, ThrottleReasons, Verdict},
@@ -12,7 +15,9 @@ use mesh_core::{
 
 use super::{
     names::{Names, Sym, natural},
+    pulse::Pulse,
     series::Trail,
+    sums::Sums,
 };
 use crate::{
     NodeRow, NodesPicture,
@@ -169,11 +174,19 @@ fn bit(role: Role) -> u8 {
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     pub(crate) nodes: Vec<Node>,
-    by_name: HashMap<Sym, u32>,
+    /// Ids by the number of the name; names are numbered densely.
+    by_name: Vec<Option<NonZeroU32>>,
     /// Node ids in physical order: zone, rack, name. It never depends on a reading, so the eye learns places.
     pub(crate) order: Vec<u32>,
     /// Whether `order` is not right any more: many pictures cost one sorting.
     moved: bool,
+    /// The pulse of every node, by its id.
+    pub(crate) pulses: Vec<Pulse>,
+    pub(crate) sums: Sums,
+    /// The ids of nodes whose router reports.
+    routers: BTreeSet<u32>,
+    /// Requests that routers have in flight, by node id; absent = no router tells.
+    flights: Option<BTreeMap<u32, u32>>,
 }
 
 impl Fleet {
@@ -182,23 +195,77 @@ impl Fleet {
     }
 
     pub(crate) fn id(&self, name: Sym) -> Option<u32> {
-        self.by_name.get(&name).copied()
+        let place = self.by_name.get(name.number() as usize).copied().flatten()?;
+        Some(place.get() - 1)
+    }
+
+    fn place(&mut self, name: Sym, id: u32) {
+        let at = name.number() as usize;
+        if self.by_name.len() <= at {
+            self.by_name.resize(at + 1, None);
+        }
+        self.by_name[at] = NonZeroU32::new(id.saturating_add(1));
     }
 
     /// Takes in a picture. A node that a whole picture does not hold is gone.
     pub(crate) fn apply(&mut self, picture: NodesPicture, names: &mut Names) {
-        let mut seen = HashSet::new();
+        let (mut seen, mut next) = (HashSet::new(), None);
         for row in picture.rows {
-            let name = names.intern(row.spec_name());
+            // Nodes speak in the same order again and again.
+            let name = names.intern_again(row.spec_name(), next.and_then(|id: u32| self.name_of(id)));
             if picture.whole {
                 seen.insert(name);
             }
             self.moved |= self.take(name, &row, picture.at, names);
+            next = self.id(name).map(|id| id + 1);
         }
         if picture.whole && seen.len() < self.nodes.len() {
             self.nodes.retain(|it| seen.contains(&it.name));
-            self.by_name = self.nodes.iter().enumerate().map(|(id, it)| (it.name, crate::text::u32_of(id))).collect();
+            self.count_anew();
             self.moved = true;
+        }
+    }
+
+    /// Ids are places: when nodes are gone the others have new ones.
+    fn count_anew(&mut self) {
+        let ids = || 0_u32..;
+        self.by_name.clear();
+        let places: Vec<(Sym, u32)> = self.nodes.iter().map(|it| it.name).zip(ids()).collect();
+        places.into_iter().for_each(|(name, id)| self.place(name, id));
+        self.routers = ids().zip(&self.nodes).filter(|(_, it)| it.router.is_some()).map(|(id, _)| id).collect();
+        self.pulses = self.nodes.iter().map(Pulse::of).collect();
+        self.sums = Sums::default();
+        self.nodes.iter().for_each(|it| self.sums.add(it));
+        self.flights = None;
+        self.nodes.iter_mut().for_each(|it| it.in_flight = None);
+    }
+
+    fn name_of(&self, id: u32) -> Option<Sym> {
+        self.nodes.get(id as usize).map(|it| it.name)
+    }
+
+    /// The nodes whose router reports.
+    pub(crate) fn routers(&self) -> impl Iterator<Item = &Node> {
+        self.routers.iter().filter_map(|id| self.nodes.get(*id as usize))
+    }
+
+    /// Writes into each node what routers have in flight there; only what changed is touched.
+    pub(super) fn fly(&mut self, flights: Option<BTreeMap<u32, u32>>) {
+        let before = std::mem::replace(&mut self.flights, flights);
+        match (before, &self.flights) {
+            (None, None) => {}
+            (Some(before), Some(now)) => {
+                for (id, count) in before.keys().map(|id| (id, &0)).chain(now) {
+                    if let Some(node) = self.nodes.get_mut(*id as usize) {
+                        node.in_flight = Some(*count);
+                    }
+                }
+            }
+            (_, now) => {
+                for (id, node) in (0_u32..).zip(&mut self.nodes) {
+                    node.in_flight = now.as_ref().map(|it| it.get(&id).copied().unwrap_or(0));
+                }
+            }
         }
     }
 
@@ -213,23 +280,39 @@ impl Fleet {
     fn take(&mut self, name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> bool {
         let known = self.id(name);
         let before = known.map(|id| &self.nodes[id as usize]);
-        let mut node = packed(name, row, at, names);
-        let moved = before.is_none_or(|it| it.zone != node.zone || it.rack != node.rack);
-        if let Some(before) = before {
-            node.trail = before.trail.clone();
-        }
+        let mut node = packed(name, row, (at, before), names);
+        let Some(id) = known else {
+            let id = crate::text::u32_of(self.nodes.len());
+            node.trail.push(node.util);
+            node.in_flight = self.flights.as_ref().map(|_| 0);
+            self.place(name, id);
+            self.reports(id, node.router.is_some());
+            self.sums.add(&node);
+            self.pulses.push(Pulse::of(&node));
+            self.nodes.push(node);
+            return true;
+        };
+        self.reports(id, node.router.is_some());
+        let before = &mut self.nodes[id as usize];
+        let moved = before.zone != node.zone || before.rack != node.rack;
+        (node.trail, node.in_flight) = (before.trail.clone(), before.in_flight);
         // One sample a statement: a picture that repeats the same statement adds nothing.
-        if before.is_none_or(|it| is_newer(it.heard, node.heard)) {
+        if is_newer(before.heard, node.heard) {
             node.trail.push(node.util);
         }
-        match known {
-            Some(id) => self.nodes[id as usize] = node,
-            None => {
-                self.by_name.insert(name, crate::text::u32_of(self.nodes.len()));
-                self.nodes.push(node);
-            }
-        }
+        self.sums.remove(before);
+        self.sums.add(&node);
+        self.pulses[id as usize] = Pulse::of(&node);
+        *before = node;
         moved
+    }
+
+    fn reports(&mut self, id: u32, has_router: bool) {
+        if has_router {
+            self.routers.insert(id);
+        } else {
+            self.routers.remove(&id);
+        }
     }
 
     fn arrange(&mut self, names: &Names) {
@@ -263,24 +346,31 @@ fn words(text: &str) -> Box<str> {
     clean(text, WORDS_MAX).into()
 }
 
-fn packed(name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> Node {
+fn packed(name: Sym, row: &NodeRow, (at, before): (Timestamp, Option<&Node>), names: &mut Names) -> Node {
     let NodeRow { view, spec, drain } = row;
     let status = view.status.as_ref();
     let host = status.map(|it| &it.host);
     let gpus = status.map_or(Gpus::Unknown, |it| match &it.gpus {
         Probe::Unavailable(why) => Gpus::Unavailable(words(why)),
-        Probe::Read(list) => Gpus::Read(list.iter().take(GPUS_MAX).map(|it| packed_gpu(it, names)).collect()),
+        Probe::Read(list) => {
+            let mut like = before.and_then(|it| it.gpus.rows().first()).and_then(|it| it.name);
+            Gpus::Read(list.iter().take(GPUS_MAX).map(|it| packed_gpu(it, &mut like, names)).collect())
+        }
     });
-    let engines: Box<[Engine]> =
-        status.map(|it| it.engines.iter().map(|it| engine(it, names)).collect()).unwrap_or_default();
+    let olds = before.iter().flat_map(|it| &it.engines).map(Some).chain(std::iter::repeat(None));
+    let engines: Box<[Engine]> = status
+        .map(|it| it.engines.iter().zip(olds).map(|(it, old)| engine(it, old, names)).collect())
+        .unwrap_or_default();
     let mib = |bytes: u64| bytes / 1024 / 1024;
     let mut node = Node {
         name,
-        zone: spec.zone.as_deref().map(|it| names.intern(it)),
-        rack: spec.labels.get("rack").map(|it| names.intern(it)),
-        address: names.intern(&spec.address),
-        version: status.map(|it| names.intern(&it.version)),
-        kernel: host.and_then(|it| it.kernel.as_deref()).map(|it| names.intern(it)),
+        zone: spec.zone.as_deref().map(|it| names.intern_again(it, before.and_then(|it| it.zone))),
+        rack: spec.labels.get("rack").map(|it| names.intern_again(it, before.and_then(|it| it.rack))),
+        address: names.intern_again(&spec.address, before.map(|it| it.address)),
+        version: status.map(|it| names.intern_again(&it.version, before.and_then(|it| it.version))),
+        kernel: host
+            .and_then(|it| it.kernel.as_deref())
+            .map(|it| names.intern_again(it, before.and_then(|it| it.kernel))),
         phase: view.phase,
         roles: spec.roles.iter().fold(0, |all, role| all | bit(*role)),
         voter: spec.voter.is_some(),
@@ -312,13 +402,16 @@ fn packed(name: Sym, row: &NodeRow, at: Timestamp, names: &mut Names) -> Node {
     node
 }
 
-fn packed_gpu(it: &GpuSample, names: &mut Names) -> Gpu {
+/// Packs one GPU; `like` is the product of the one before, which is most likely its own.
+fn packed_gpu(it: &GpuSample, like: &mut Option<Sym>, names: &mut Names) -> Gpu {
     let small = |value: Option<f32>, most: u32| value.and_then(|it| whole(it, most));
     let byte = |value: Option<u32>| value.and_then(|it| u8::try_from(it).ok());
     let mib = |bytes: Option<u64>| bytes.map(|it| u32::try_from(it / 1024 / 1024).unwrap_or(u32::MAX));
     let health = gpu::health(it);
+    let name = it.name.as_deref().map(|it| names.intern_again(it, *like));
+    *like = name.or(*like);
     Gpu {
-        name: it.name.as_deref().map(|it| names.intern(it)),
+        name,
         index: u16::try_from(it.index).unwrap_or(u16::MAX),
         util: byte(small(it.utilisation_percent, 100)),
         temp_c: byte(small(it.temperature_c, 250)),
@@ -335,18 +428,19 @@ fn packed_gpu(it: &GpuSample, names: &mut Names) -> Gpu {
     }
 }
 
-fn engine(it: &EngineSample, names: &mut Names) -> Engine {
+fn engine(it: &EngineSample, before: Option<&Engine>, names: &mut Names) -> Engine {
+    let old = |at: usize| before.and_then(|it| it.models.get(at)).copied();
     let kind = match it.kind {
         mesh_core::kind::EngineKind::Vllm => "vllm",
         mesh_core::kind::EngineKind::Llamacpp => "llamacpp",
         mesh_core::kind::EngineKind::Standin => "standin",
     };
     Engine {
-        name: names.intern(it.name.as_str()),
+        name: names.intern_again(it.name.as_str(), before.map(|it| it.name)),
         kind,
         up: it.up,
         error: it.error.as_deref().map(words),
-        models: it.models.iter().map(|model| names.intern(model)).collect(),
+        models: it.models.iter().zip(0..).map(|(model, at)| names.intern_again(model, old(at))).collect(),
         running: it.running,
         waiting: it.waiting,
         kv_percent: it.kv_used.and_then(|it| whole(it * 100.0, 100)).and_then(|it| u8::try_from(it).ok()),

@@ -5,8 +5,10 @@ pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod link;
 pub(crate) mod names;
+pub(crate) mod pulse;
 pub(crate) mod rows;
 pub(crate) mod series;
+pub(crate) mod sums;
 pub(crate) mod totals;
 pub(crate) mod traffic;
 pub(crate) mod view;
@@ -142,7 +144,7 @@ impl Model {
         let sampled = self.history.is_due(now);
         (self.changed, self.prepared) = (false, Some(now));
         self.fleet.settle(&self.names);
-        self.totals = Totals::of(&mut self.fleet, &mut self.names, self.link.revision.0, now);
+        self.totals = Totals::of(&mut self.fleet, &mut self.names, self.link.revision, now);
         self.traffic.look(&self.fleet, &mut self.names);
         let rates = self.traffic.rates();
         for row in &mut self.totals.models {

@@ -1,6 +1,6 @@
 //! Names as small numbers: a node, a zone or a model is written once and compared as an integer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::text::clean;
 
@@ -30,12 +30,14 @@ impl Sym {
 pub(crate) struct Names {
     by_text: HashMap<Box<str>, Sym>,
     texts: Vec<Box<str>>,
+    /// Those whose text is not what was said; hardly ever one.
+    cleaned: BTreeSet<Sym>,
 }
 
 impl Default for Names {
     fn default() -> Self {
         // The first stands for "one name too many", and is what a default symbol reads as.
-        Self { by_text: HashMap::new(), texts: vec!["?".into()] }
+        Self { by_text: HashMap::new(), texts: vec!["?".into()], cleaned: BTreeSet::from([Sym::default()]) }
     }
 }
 
@@ -49,9 +51,26 @@ impl Names {
             return Sym::default();
         }
         let sym = Sym(crate::text::u32_of(self.texts.len()));
-        self.texts.push(clean(text, CHARS_MAX).into());
+        let kept = clean(text, CHARS_MAX);
+        if kept != text {
+            self.cleaned.insert(sym);
+        }
+        self.texts.push(kept.into());
         self.by_text.insert(text.into(), sym);
         sym
+    }
+
+    /// The same where it is most likely `guess`, as what is said of a thing is what was said before: one comparison.
+    pub(crate) fn intern_again(&mut self, text: &str, guess: Option<Sym>) -> Sym {
+        match guess {
+            Some(sym) if self.is(sym, text) => sym,
+            _ => self.intern(text),
+        }
+    }
+
+    /// Whether a symbol was given out for exactly this text.
+    fn is(&self, sym: Sym, text: &str) -> bool {
+        self.texts.get(sym.0 as usize).is_some_and(|it| **it == *text) && !self.cleaned.contains(&sym)
     }
 
     /// The symbol of a name that was seen.
@@ -123,5 +142,19 @@ mod tests {
         assert_eq!(names.intern("a\u{1b}[1m"), a);
         assert_eq!(names.get(a), "a[1m");
         assert_ne!(names.intern("b"), a);
+    }
+
+    #[test]
+    fn a_guess_changes_nothing_but_the_cost() {
+        let mut names = Names::default();
+        let (plain, dirty) = (names.intern("a"), names.intern("b\u{7}"));
+        let check = |names: &mut Names, text: &str, guess: Option<Sym>| {
+            let found = names.intern_again(text, guess);
+            assert_eq!(found, names.intern(text), "{text:?} {guess:?}");
+        };
+        for guess in [None, Some(plain), Some(dirty), Some(Sym::default()), Some(Sym::from_number(99))] {
+            ["a", "b", "b\u{7}", "?", "new"].iter().for_each(|text| check(&mut names, text, guess));
+        }
+        assert_ne!(names.intern_again("b", Some(dirty)), dirty, "what is cleaned into the same text is another name");
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use mesh_core::{
-    gpu::Verdict,
-    kind::Role,
+    id::Revision,
     status::{Phase, RouterSample},
     time::Timestamp,
 };
@@ -13,6 +12,7 @@ use super::{
     Level, STALE_MS,
     fleet::{Fleet, Gpus, Node, sum_known},
     names::{Names, Sym},
+    sums::ModelSums,
     traffic::Rate,
 };
 use crate::text::percent_of;
@@ -94,88 +94,73 @@ pub(crate) struct Totals {
     pub(crate) in_flight: Option<u32>,
     pub(crate) queued: Option<u32>,
     pub(crate) stale: u32,
-    pub(crate) heard: u32,
     pub(crate) behind: u32,
     pub(crate) models: Vec<ModelRow>,
     pub(crate) decisions: Vec<DecisionRow>,
 }
 
 impl Totals {
-    /// Sums the fleet up, and writes into each node what routers have in flight there.
-    pub(crate) fn of(fleet: &mut Fleet, names: &mut Names, revision: u64, now: Timestamp) -> Self {
-        let mut totals = Self::default();
-        let mut models = BTreeMap::new();
-        let mut gpus = GpuSums::default();
-        let mut routers = Vec::new();
-        // One walk over the fleet, since it is large; routers are few, and are looked at again.
-        for (id, node) in (0_u32..).zip(&mut fleet.nodes) {
-            node.in_flight = None;
-            totals.count(node, revision, now);
-            gpus.add(node);
-            add_models(node, &mut models);
-            totals.running = sum_known([totals.running, node.running].into_iter());
-            totals.waiting = sum_known([totals.waiting, node.waiting].into_iter());
-            if node.router.is_some() {
-                routers.push(id);
-            }
+    /// Puts the figures together, and writes into each node what routers have in flight there.
+    pub(crate) fn of(fleet: &mut Fleet, names: &mut Names, revision: Revision, now: Timestamp) -> Self {
+        let mut models: BTreeMap<Sym, ModelRow> =
+            fleet.sums.models.iter().map(|(name, it)| (*name, model_row(*name, it))).collect();
+        let flights = in_flight(fleet, names, &mut models);
+        fleet.fly(flights);
+        let (fleet, sums) = (&*fleet, &fleet.sums);
+        let (mut stale, mut behind) = (0, 0);
+        for pulse in &fleet.pulses {
+            stale += u32::from(pulse.is_stale(now));
+            behind += u32::from(pulse.is_behind(revision));
         }
-        totals.gpus = gpus.totals();
-        in_flight(fleet, names, &routers, &mut models);
-        let routers = || routers.iter().filter_map(|id| fleet.nodes[*id as usize].router.as_deref());
-        totals.queued = sum_known(routers().map(|it| Some(it.queued)));
+        let routers = || fleet.routers().filter_map(|it| it.router.as_deref());
         let flight = |it: &RouterSample| it.inflight.iter().fold(0_u32, |sum, it| sum.saturating_add(it.count));
-        totals.in_flight = sum_known(routers().map(|it| Some(flight(it))));
-        totals.decisions = decisions(routers());
-        totals.models = models.into_values().collect();
-        totals.models.sort_by(|a, b| super::names::natural(names.get(a.name), names.get(b.name)));
-        totals
-    }
-
-    fn count(&mut self, node: &Node, revision: u64, now: Timestamp) {
-        self.counts.all += 1;
-        match node.phase {
-            Phase::Ready => self.counts.ready += 1,
-            Phase::Draining => self.counts.draining += 1,
-            Phase::Cordoned | Phase::Drained => self.counts.out += 1,
-            Phase::Joining | Phase::Verifying => self.counts.starting += 1,
-            Phase::Lost => self.counts.lost += 1,
-        }
-        self.engines += u32::from(node.engines_declared);
-        self.engines_up += u32::from(node.engines_up);
-        self.routers += u32::from(node.has(Role::Router));
-        self.routers_heard += u32::from(node.router.is_some());
-        if let Some(age) = node.age_ms(now) {
-            self.heard += 1;
-            self.stale += u32::from(age > STALE_MS);
-        }
-        if node.phase != Phase::Lost {
-            self.behind += u32::from(node.applied.is_some_and(|it| it.0 < revision));
-        }
-    }
-}
-
-fn add_models(node: &Node, models: &mut BTreeMap<Sym, ModelRow>) {
-    for engine in &node.engines {
-        for model in &engine.models {
-            let row = models.entry(*model).or_default();
-            row.name = *model;
-            row.engines += 1;
-            row.targets += u32::from(engine.up && node.is_in_service());
-            row.running = sum_known([row.running, engine.running].into_iter());
-            row.waiting = sum_known([row.waiting, engine.waiting].into_iter());
-            row.capacity = sum_known([row.capacity, engine.capacity].into_iter());
-            row.kv_most = row.kv_most.max(engine.kv_percent);
+        let mut models: Vec<ModelRow> = models.into_values().collect();
+        models.sort_by(|a, b| super::names::natural(names.get(a.name), names.get(b.name)));
+        let (engines, engines_up) = sums.engines();
+        Self {
+            counts: Counts {
+                all: sums.nodes.get(),
+                ready: sums.ready.get(),
+                draining: sums.draining.get(),
+                out: sums.out.get(),
+                starting: sums.starting.get(),
+                lost: sums.lost.get(),
+            },
+            gpus: gpus(fleet),
+            engines,
+            engines_up,
+            running: sums.running.get32(),
+            waiting: sums.waiting.get32(),
+            routers: sums.routers.get(),
+            routers_heard: sums.routers_heard.get(),
+            in_flight: sum_known(routers().map(|it| Some(flight(it)))),
+            queued: sum_known(routers().map(|it| Some(it.queued))),
+            stale,
+            behind,
+            models,
+            decisions: decisions(routers()),
         }
     }
 }
 
-/// What routers say they have in flight, by node and by model.
-fn in_flight(fleet: &mut Fleet, names: &mut Names, routers: &[u32], models: &mut BTreeMap<Sym, ModelRow>) {
-    if routers.is_empty() {
-        return;
+fn model_row(name: Sym, it: &ModelSums) -> ModelRow {
+    ModelRow {
+        name,
+        engines: it.engines.get(),
+        targets: it.targets.get(),
+        running: it.running.get32(),
+        waiting: it.waiting.get32(),
+        capacity: it.capacity.get32(),
+        kv_most: it.kv_most(),
+        ..ModelRow::default()
     }
-    let mut by_node: BTreeMap<u32, u32> = BTreeMap::new();
-    for router in routers.iter().filter_map(|id| fleet.nodes[*id as usize].router.as_deref()) {
+}
+
+/// What routers say they have in flight, by node and by model; absent when no router reports.
+fn in_flight(fleet: &Fleet, names: &mut Names, models: &mut BTreeMap<Sym, ModelRow>) -> Option<BTreeMap<u32, u32>> {
+    let mut by_node = None;
+    for router in fleet.routers().filter_map(|it| it.router.as_deref()) {
+        let by_node: &mut BTreeMap<u32, u32> = by_node.get_or_insert_default();
         for it in &router.inflight {
             if let Some(id) = names.find(it.node.as_str()).and_then(|sym| fleet.id(sym)) {
                 *by_node.entry(id).or_default() += it.count;
@@ -187,66 +172,31 @@ fn in_flight(fleet: &mut Fleet, names: &mut Names, routers: &[u32], models: &mut
             row.oldest_ms = row.oldest_ms.max(Some(it.oldest_ms));
         }
     }
-    for (id, node) in (0_u32..).zip(&mut fleet.nodes) {
-        node.in_flight = Some(by_node.get(&id).copied().unwrap_or(0));
-    }
+    by_node
 }
 
-/// What is counted while walking over GPUs.
-struct GpuSums {
-    it: GpuTotals,
-    temperatures: [u32; 256],
-    util: u64,
-}
-
-impl Default for GpuSums {
-    fn default() -> Self {
-        Self { it: GpuTotals::default(), temperatures: [0; 256], util: 0 }
-    }
-}
-
-impl GpuSums {
-    fn add(&mut self, node: &Node) {
-        let it = &mut self.it;
-        let should = node.has(Role::Gpu) || node.has(Role::Trainer);
-        it.hosts += u32::from(should);
-        if let (true, Gpus::Unavailable(why)) = (should, &node.gpus) {
-            it.blind += 1;
-            it.why.get_or_insert_with(|| why.clone());
-        }
-        for gpu in node.gpus.rows() {
-            it.count += 1;
-            it.failing += u32::from(gpu.verdict == Some(Verdict::Critical));
-            it.slowed += u32::from(gpu.verdict == Some(Verdict::Warn));
-            if let Some(errors) = gpu.ecc_uncorrected {
-                it.ecc_uncorrected = Some(it.ecc_uncorrected.unwrap_or(0) + u64::from(errors));
-            }
-            if let Some(percent) = gpu.util {
-                it.known_util += 1;
-                self.util += u64::from(percent);
-                it.idle += u32::from(percent < 5);
-            }
-            if let Some(temp) = gpu.temp_c {
-                self.temperatures[usize::from(temp)] += 1;
-            }
-            if let Some(w) = gpu.power_w {
-                it.power_w = Some(it.power_w.unwrap_or(0) + u64::from(w));
-            }
-            if let (Some(used), Some(total)) = (gpu.used_mib, gpu.total_mib) {
-                it.used_mib += u64::from(used);
-                it.total_mib += u64::from(total);
-            }
-        }
-    }
-
-    fn totals(self) -> GpuTotals {
-        GpuTotals {
-            util: percent_of(self.util, u64::from(self.it.known_util) * 100),
-            temp_p50: quantile(&self.temperatures, 50),
-            temp_p99: quantile(&self.temperatures, 99),
-            temp_most: quantile(&self.temperatures, 100),
-            ..self.it
-        }
+fn gpus(fleet: &Fleet) -> GpuTotals {
+    let sums = &fleet.sums.gpus;
+    let first_blind = || fleet.pulses.iter().position(|it| it.blind).and_then(|id| fleet.nodes.get(id));
+    let why = first_blind().and_then(|it| if let Gpus::Unavailable(why) = &it.gpus { Some(why.clone()) } else { None });
+    let known_util = u32::try_from(sums.util.count).unwrap_or(0);
+    GpuTotals {
+        count: sums.all.get(),
+        hosts: sums.hosts.get(),
+        blind: sums.blind.get(),
+        why,
+        util: percent_of(sums.util.get().unwrap_or(0), u64::from(known_util) * 100),
+        temp_p50: quantile(&sums.temperatures, 50),
+        temp_p99: quantile(&sums.temperatures, 99),
+        temp_most: quantile(&sums.temperatures, 100),
+        power_w: sums.power_w.get(),
+        used_mib: sums.used_mib.get().unwrap_or(0),
+        total_mib: sums.total_mib.get().unwrap_or(0),
+        idle: sums.idle.get(),
+        failing: sums.failing.get(),
+        slowed: sums.slowed.get(),
+        ecc_uncorrected: sums.ecc_uncorrected.get(),
+        known_util,
     }
 }
 

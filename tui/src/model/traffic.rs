@@ -40,7 +40,7 @@ pub(crate) struct Traffic(BTreeMap<Sym, VecDeque<Look>>);
 impl Traffic {
     /// Takes in what the routers of a fleet say now.
     pub(crate) fn look(&mut self, fleet: &Fleet, names: &mut Names) {
-        for node in &fleet.nodes {
+        for node in fleet.routers() {
             let (Some(router), Some(heard)) = (node.router.as_deref(), node.heard) else { continue };
             let at = Timestamp(heard.0.saturating_sub(u64::from(router.age_ms)));
             let looks = self.0.entry(node.name).or_default();

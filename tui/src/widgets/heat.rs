@@ -106,10 +106,10 @@ pub(crate) fn nodes(canvas: &mut Canvas<'_>, area: Rect, model: &Model, now: mes
     let each = all.div_ceil(cells);
     for (at, ids) in model.fleet.order.chunks(each).enumerate() {
         let (mut worst, mut sum, mut known) = (Level::Ok, 0_u32, 0_u32);
-        for node in ids.iter().filter_map(|id| model.fleet.nodes.get(*id as usize)) {
-            worst = worst.max(crate::model::totals::state(node, now).0);
-            sum += node.util.map_or(0, u32::from);
-            known += u32::from(node.util.is_some());
+        for pulse in ids.iter().filter_map(|id| model.fleet.pulses.get(*id as usize)) {
+            worst = worst.max(pulse.level(now));
+            sum += pulse.util.map_or(0, u32::from);
+            known += u32::from(pulse.util.is_some());
         }
         let mean = sum.checked_div(known).and_then(|it| u8::try_from(it).ok());
         let cell = match (worst, mean) {
