@@ -193,7 +193,13 @@ impl Desired {
     /// Whom to ask: the declared coordinators, or those of the configuration as long as none is declared.
     #[must_use]
     pub fn coordinators(&self) -> Vec<Coordinator> {
-        coordinators(&self.store(), &self.first)
+        self.coordinators_in(&self.store())
+    }
+
+    /// The same by a state of the store.
+    #[must_use]
+    pub fn coordinators_in(&self, store: &Store) -> Vec<Coordinator> {
+        coordinators(store, &self.first)
     }
 
     /// Desired state as of now: whatever was acknowledged to anybody before this call is in it.

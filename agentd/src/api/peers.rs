@@ -1,7 +1,13 @@
 //! Who may speak raft: only the agents of coordinators.
 
-use mesh_core::id::Principal;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mesh_core::{id::Principal, store::Store};
 use mesh_proto::{reason, server::Peer};
+use tokio::sync::watch;
 use tonic::{Code, Request, Status, service::Interceptor};
 
 use super::refuse::refuse;
@@ -11,17 +17,37 @@ use crate::desired::Desired;
 #[derive(Clone)]
 pub struct Voters {
     desired: Desired,
+    known: Arc<Mutex<Known>>,
+}
+
+/// The identities of the coordinators at one state of the store: heartbeats ask many times a second, and who
+/// coordinates is in the specs of all nodes.
+struct Known {
+    store: watch::Receiver<Arc<Store>>,
+    ids: BTreeSet<Principal>,
 }
 
 impl Voters {
     /// Checks callers against desired state, and against the configuration while there is none.
     #[must_use]
     pub fn new(desired: Desired) -> Self {
-        Self { desired }
+        let mut store = desired.watch();
+        // Nothing is read yet.
+        store.mark_changed();
+        let known = Known { store, ids: BTreeSet::new() };
+        Self { desired, known: Arc::new(Mutex::new(known)) }
     }
 
     fn knows(&self, id: &Principal) -> bool {
-        self.desired.coordinators().iter().any(|it| Principal::node(self.desired.mesh(), &it.node) == *id)
+        // No code panics while it holds the lock, and the set is valid at every step.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // When nobody writes the store any more the daemon stops, and the last state counts.
+        if known.store.has_changed().unwrap_or(false) {
+            let store = Arc::clone(&known.store.borrow_and_update());
+            let coordinators = self.desired.coordinators_in(&store);
+            known.ids = coordinators.iter().map(|it| Principal::node(self.desired.mesh(), &it.node)).collect();
+        }
+        known.ids.contains(id)
     }
 }
 
