@@ -3,6 +3,7 @@
 //! A [`RaftHandle`] is all the rest of the daemon sees: propose a command, read behind a barrier, watch the store,
 //! follow it, and be told when the log has failed. Raft runs on a thread of its own, so that no load elsewhere starves it.
 
+mod beat;
 mod dir;
 mod failure;
 mod files;
@@ -41,6 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    beat::{Beat, Timing},
     dir::DataDir,
     failure::FailureSender,
     files::Directory,
@@ -206,7 +208,7 @@ impl RaftHandle {
     }
 
     /// Starts raft on the runtime this is called in.
-    #[expect(clippy::disallowed_methods, reason = "both tasks run on raft's own runtime and end with it")]
+    #[expect(clippy::disallowed_methods, reason = "all of them run on raft's own runtime and end with it")]
     pub(crate) async fn assemble(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, openraft, transport, log, machine, failure, clock, stop, dir } = parts;
         let network = Network {
@@ -217,9 +219,17 @@ impl RaftHandle {
             contacts: Arc::new(Contacts::default()),
         };
         let openraft = Arc::new(openraft.validate().map_err(|error| StartError::Raft(error.to_string()))?);
-        let raft = Raft::new(config.node_id, openraft, network.clone(), log.clone(), machine.clone())
+        let raft = Raft::new(config.node_id, Arc::clone(&openraft), network.clone(), log.clone(), machine.clone())
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;
+        let beat = Beat {
+            raft: raft.clone(),
+            contacts: Arc::clone(&network.contacts),
+            timing: Timing {
+                heartbeat: Duration::from_millis(openraft.heartbeat_interval),
+                quiet: Duration::from_millis(openraft.election_timeout_min),
+            },
+        };
         let observer = Observer {
             raft: raft.clone(),
             contacts: Arc::clone(&network.contacts),
@@ -231,6 +241,7 @@ impl RaftHandle {
         };
         let (publish, status) = watch::channel(RaftStatus { node_id: config.node_id, ..RaftStatus::default() });
         tokio::spawn(observer.run(publish));
+        tokio::spawn(beat.run());
         let node = Node {
             raft,
             network,

@@ -106,15 +106,28 @@ pub(crate) trait Transport: Send + Sync + 'static {
 
 /// When each peer last answered us or called us.
 #[derive(Default)]
-pub(crate) struct Contacts(Mutex<BTreeMap<u64, Instant>>);
+pub(crate) struct Contacts {
+    heard: Mutex<BTreeMap<u64, Instant>>,
+    led: Mutex<Option<Instant>>,
+}
 
 impl Contacts {
     pub(crate) fn heard(&self, node: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node, Instant::now());
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(node, Instant::now());
     }
 
     pub(crate) fn last(&self, node: u64) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied()
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied()
+    }
+
+    /// A leader's append or heartbeat was accepted.
+    pub(crate) fn follows(&self) {
+        *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// When that was last.
+    pub(crate) fn led(&self) -> Option<Instant> {
+        *self.led.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

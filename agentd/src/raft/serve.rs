@@ -94,7 +94,12 @@ impl RaftHandle {
     async fn serve_append(&self, payload: &[u8]) -> Result<Bytes, ServeError> {
         let request: AppendEntriesRequest<Types> = wire::decode(payload)?;
         let answer = self.node.raft.append_entries(request).await;
-        answer.map(|answer| wire::encode(&answer)).map_err(|error| ServeError::Unavailable(error.to_string()))
+        let answer = answer.map_err(|error| ServeError::Unavailable(error.to_string()))?;
+        // Whoever is not accepted as the leader keeps no election away.
+        if answer.is_success() {
+            self.node.network.contacts.follows();
+        }
+        Ok(wire::encode(&answer))
     }
 
     async fn serve_vote(&self, payload: &[u8]) -> Result<Bytes, ServeError> {
