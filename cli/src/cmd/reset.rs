@@ -215,7 +215,7 @@ impl Reset<'_> {
         if !open.is_empty() {
             self.board.phase(&format!("locking {} hosts", open.len()));
         }
-        let holder = Holder { dirs: &self.cx.dirs, run: journal.id(), concurrency: self.concurrency() };
+        let holder = Holder { dirs: &self.cx.dirs, run: journal.id(), concurrency: self.concurrency(), undoes: true };
         let held = hold(open, holder, (&self.playbook, &self.office)).await?;
         ends.failures.extend(held.lost);
         for (name, failure) in &ends.failures {

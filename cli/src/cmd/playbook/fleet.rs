@@ -126,7 +126,7 @@ impl Fleet<'_> {
         if !open.is_empty() {
             self.board.phase(&format!("locking {} hosts", open.len()));
         }
-        let holder = Holder { dirs: &self.cx.dirs, run: journal.id(), concurrency: self.concurrency() };
+        let holder = Holder { dirs: &self.cx.dirs, run: journal.id(), concurrency: self.concurrency(), undoes: false };
         let held = hold(open, holder, (&self.playbook, &self.desk)).await?;
         let lost = held.lost.into_iter().map(|(host, failure)| (place(&host), Ended { host, result: Err(failure) }));
         ends.extend(lost);

@@ -61,6 +61,8 @@ pub(crate) struct Holder<'a> {
     pub(crate) run: &'a str,
     /// How many hosts are locked at once.
     pub(crate) concurrency: usize,
+    /// Whether it undoes whatever is there: a host on which more or less is there than before is no surprise.
+    pub(crate) undoes: bool,
 }
 
 /// What is locked, and what was lost on the way.
@@ -118,7 +120,7 @@ async fn take(
     let is_abandoned = |run: &str| journal::is_abandoned(holder.dirs, run);
     let lock = lock::take(part.host.as_ref(), &root_prefix(&part.entry), holder.run, &is_abandoned).await?;
     let plan = Part::look(part.host.as_ref(), playbook, &part.vars, controller).await?;
-    if lock.has_ended || plan.digest() == part.plan.digest() {
+    if holder.undoes || lock.has_ended || plan.digest() == part.plan.digest() {
         return Ok((plan, lock));
     }
     Err(Failure::new(Exit::Refused, "the host has changed while this run was being planned")
