@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Playbook, Problem};
+use super::{Playbook, problem};
 use crate::{Exit, Failure, Result};
 
 /// The largest playbook, in bytes.
@@ -29,7 +29,7 @@ pub(crate) fn find(name: &str) -> Result<(Playbook, String)> {
         read(&path).ok()
     };
     let playbook = Playbook::parse_with(&file, &text, &load)
-        .map_err(|problems| Problem::failure(format!("{file} is not a playbook that can be run"), &problems))?;
+        .map_err(|problems| problem::failure(format!("{file} is not a playbook that can be run"), &problems))?;
     Ok((playbook, text))
 }
 

@@ -6,14 +6,16 @@ use std::{
 };
 
 use super::{
-    Controller, HostPlan, PlannedStep, Playbook, Problem, Status, StepId, Vars,
+    Controller, HostPlan, PlannedStep, Playbook, Status, StepId, Vars,
     expand::{Task, check, expand},
     module::{Cx, Diff, Found, Module},
+    problem,
     sh::{HOST, Words, answers},
 };
 use crate::{
     Exit, Failure,
     host::{Host, HostError, Job},
+    yaml::Problem,
 };
 
 /// The longest script that a shell is given as an argument: the kernel takes 128 KiB.
@@ -28,7 +30,7 @@ pub(crate) enum ExamineError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The playbook does not fit the host's variables.
-    #[error("{}", .0.first().map_or_else(String::new, ToString::to_string))]
+    #[error("{}", .0.first().map_or_else(String::new, problem::line))]
     Playbook(Vec<Problem>),
     /// The host is in a state that a step must not change.
     #[error("step `{step}`: {why}")]
@@ -44,7 +46,7 @@ impl ExamineError {
         let text = self.to_string();
         match self {
             Self::Host(error) => error.into(),
-            Self::Playbook(problems) => Problem::failure(format!("the playbook cannot be run on {host}"), &problems),
+            Self::Playbook(problems) => problem::failure(format!("the playbook cannot be run on {host}"), &problems),
             Self::Refused { place, .. } => {
                 Failure::new(Exit::Refused, format!("cannot plan {host}")).at(place).why(text)
             }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    Problem,
     module::{Cx, Module},
     parse::{Playbook, Step, kind_of},
+    problem::problem,
     render::{Kind, Renderer, Vars},
-    tree::{At, Node, Value},
 };
+use crate::yaml::{At, Entry, Problem, Tree, Value};
 
 /// The most items of a loop.
 const LOOP_MAX: usize = 200;
@@ -42,13 +42,7 @@ pub(super) fn expand(playbook: &Playbook, given: &Vars) -> Result<Vec<Task>, Vec
         .inputs
         .iter()
         .filter(|(name, _)| given.get(name).is_none())
-        .map(|(name, about)| Problem {
-            file: playbook.file.clone(),
-            line: 0,
-            column: 0,
-            text: format!("the run brings no `{name}` ({about})"),
-            hint: None,
-        })
+        .map(|(name, it)| problem(&playbook.file, it.at, format!("the run brings no `{name}` ({})", it.about), None))
         .collect();
     if !missing.is_empty() {
         return Err(missing);
@@ -69,15 +63,15 @@ pub(super) fn expand(playbook: &Playbook, given: &Vars) -> Result<Vec<Task>, Vec
 
 impl Expander<'_> {
     fn wrong(&self, at: At, text: impl Into<String>) -> Problem {
-        Problem { file: self.playbook.file.clone(), line: at.line, column: at.column, text: text.into(), hint: None }
+        problem(&self.playbook.file, at, text, None)
     }
 
     fn vars(&self, given: &Vars) -> Expanded<Vars> {
         let mut vars = given.clone();
-        for (key, node) in &self.playbook.vars {
-            if vars.get(&key.name).is_none() {
+        for Entry { key, value: node, .. } in &self.playbook.vars {
+            if vars.get(key).is_none() {
                 let value = self.value(node, Kind::Value, &vars)?;
-                vars.set(&key.name, value);
+                vars.set(key, value);
             }
         }
         Ok(vars)
@@ -115,17 +109,17 @@ impl Expander<'_> {
             None => true,
         };
         let module = if holds { Some(self.module(step, vars)?) } else { None };
-        let changed_when = step.args.iter().find(|(key, _)| key.name == "changed_when");
-        let changed_when = changed_when
-            .and_then(|(_, node)| if let Value::Text(text) = &node.value { Some(text.clone()) } else { None });
+        let changed_when = step.args.iter().find(|it| it.key == "changed_when");
+        let changed_when =
+            changed_when.and_then(|it| if let Value::Text(text) = &it.value.value { Some(text.clone()) } else { None });
         let notify = step.notify.iter().map(|(_, it)| it.clone()).collect();
         Ok(Task { id, at: step.at, module, notify, check: step.check, changed_when, is_handler })
     }
 
     fn module(&self, step: &Step, vars: &Vars) -> Expanded<Module> {
         let mut args = Map::new();
-        for (key, node) in &step.args {
-            match key.name.as_str() {
+        for Entry { key, value: node, .. } in &step.args {
+            match key.as_str() {
                 "changed_when" => {}
                 "template" => {
                     let name = if let Value::Text(name) = &node.value { name.as_str() } else { "" };
@@ -148,16 +142,15 @@ impl Expander<'_> {
         serde_json::from_value(tagged).map_err(|error| self.wrong(step.at, format!("`{}`: {error}", step.module)))
     }
 
-    fn value(&self, node: &Node, kind: Kind, vars: &Vars) -> Expanded<Json> {
+    fn value(&self, node: &Tree, kind: Kind, vars: &Vars) -> Expanded<Json> {
         Ok(match &node.value {
             Value::Null => Json::Null,
             Value::Bool(it) => Json::Bool(*it),
-            Value::Int(it) => Json::from(*it),
-            Value::Float(it) => Json::from(*it),
+            Value::Number(it) => Json::Number(it.clone()),
             Value::Text(text) => self.filled(node.at, text, kind, vars)?,
             Value::List(list) => list.iter().map(|it| self.value(it, kind, vars)).collect::<Expanded<Vec<_>>>()?.into(),
             Value::Map(entries) => {
-                let entry = |(key, it): &(super::tree::Key, Node)| Ok((key.name.clone(), self.value(it, kind, vars)?));
+                let entry = |it: &Entry| Ok((it.key.clone(), self.value(&it.value, kind, vars)?));
                 Json::Object(entries.iter().map(entry).collect::<Expanded<Map<_, _>>>()?)
             }
         })
@@ -183,13 +176,7 @@ pub(super) fn check(playbook: &Playbook, tasks: &[Task], cx: &Cx<'_>) -> Result<
     for task in tasks {
         let checked = task.module.as_ref().map_or(Ok(()), |it| it.part().check(cx));
         if let Err(text) = checked {
-            problems.push(Problem {
-                file: playbook.file.clone(),
-                line: task.at.line,
-                column: task.at.column,
-                text: format!("step `{}`: {text}", task.id),
-                hint: None,
-            });
+            problems.push(problem(&playbook.file, task.at, format!("step `{}`: {text}", task.id), None));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -18,7 +18,6 @@ mod render;
 mod sh;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 #[cfg(test)]
 pub(crate) use self::plan::Change;
@@ -30,6 +29,5 @@ pub(crate) use self::{
     module::Module,
     parse::Playbook,
     plan::{HostPlan, PlannedStep, Status, StepId},
-    problem::Problem,
     render::Vars,
 };

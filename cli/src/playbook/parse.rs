@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_core::id::Digest;
+use serde::Serialize;
 
 use super::{
     module::{FORMS, Form},
-    problem::{Problem, did_you_mean},
+    problem::{did_you_mean, problem},
     render::{Kind, Renderer},
-    tree::{self, At, Key, Node, Value},
 };
+use crate::yaml::{self, At, Entry, Problem, Tree, Value};
 
 /// A playbook that has passed `lint`.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,13 +22,23 @@ pub(crate) struct Playbook {
     /// Whether its steps need root on the host.
     pub(crate) root: bool,
     /// The variables that a run must bring, and what they are.
-    pub(crate) inputs: BTreeMap<String, String>,
+    pub(crate) inputs: BTreeMap<String, Input>,
     /// Its own variables, in order; a later one may use an earlier one.
-    pub(super) vars: Vec<(Key, Node)>,
+    pub(super) vars: Vec<Entry>,
     pub(super) steps: Vec<Step>,
     pub(super) handlers: Vec<Step>,
     /// The texts of the templates it names.
     pub(super) templates: BTreeMap<String, String>,
+}
+
+/// A variable that a run must bring.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Input {
+    /// What it is.
+    pub(crate) about: String,
+    #[serde(skip)]
+    pub(super) at: At,
 }
 
 /// One step as it is written.
@@ -36,9 +47,9 @@ pub(super) struct Step {
     pub(super) at: At,
     pub(super) name: String,
     pub(super) module: &'static str,
-    pub(super) args: Vec<(Key, Node)>,
+    pub(super) args: Vec<Entry>,
     pub(super) when: Option<(At, String)>,
-    pub(super) each: Option<Node>,
+    pub(super) each: Option<Tree>,
     pub(super) tags: Vec<String>,
     pub(super) notify: Vec<(At, String)>,
     /// Whether the host is asked before; a step without a check runs when one before it changes something.
@@ -60,8 +71,9 @@ impl Playbook {
 
     /// Reads a playbook; `load` reads the templates that its steps name.
     pub(crate) fn parse_with(file: &str, text: &str, load: Load<'_>) -> Result<Self, Vec<Problem>> {
-        let tree = tree::read(file, text).map_err(|problem| vec![problem])?;
+        let tree = yaml::parse(text).map_err(|(at, why)| vec![problem(file, at, why, None)])?;
         let mut reader = Reader { file, load, problems: Vec::new(), templates: BTreeMap::new() };
+        reader.check_keys(&tree);
         let playbook = reader.playbook(&tree);
         if reader.problems.is_empty() { Ok(playbook) } else { Err(reader.problems) }
     }
@@ -86,7 +98,7 @@ impl Playbook {
     /// Whether a run may give this variable a value.
     pub(crate) fn check_variable(&self, name: &str) -> Result<(), String> {
         let known: Vec<&str> =
-            self.inputs.keys().map(String::as_str).chain(self.vars.iter().map(|(key, _)| key.name.as_str())).collect();
+            self.inputs.keys().map(String::as_str).chain(self.vars.iter().map(|it| it.key.as_str())).collect();
         if known.contains(&name) {
             return Ok(());
         }
@@ -119,16 +131,27 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn wrong(&mut self, at: At, text: impl Into<String>, hint: Option<String>) {
-        self.problems.push(Problem {
-            file: self.file.to_owned(),
-            line: at.line,
-            column: at.column,
-            text: text.into(),
-            hint,
-        });
+        self.problems.push(problem(self.file, at, text, hint));
     }
 
-    fn playbook(&mut self, tree: &Node) -> Playbook {
+    /// Of a key that is there twice, only one would count.
+    fn check_keys(&mut self, tree: &Tree) {
+        match &tree.value {
+            Value::List(items) => items.iter().for_each(|it| self.check_keys(it)),
+            Value::Map(entries) => {
+                for (i, it) in entries.iter().enumerate() {
+                    if let Some(first) = entries[..i].iter().find(|first| first.key == it.key) {
+                        let text = format!("duplicate key `{}`: it is on line {} too", it.key, first.at.line);
+                        self.wrong(it.at, text, None);
+                    }
+                    self.check_keys(&it.value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
+    fn playbook(&mut self, tree: &Tree) -> Playbook {
         let mut it = Playbook {
             name: String::new(),
             about: String::new(),
@@ -141,11 +164,11 @@ impl Reader<'_> {
             templates: BTreeMap::new(),
         };
         if !matches!(tree.value, Value::Map(_)) {
-            self.wrong(tree.at, format!("a playbook is a map, this is {}", tree.kind()), None);
+            self.wrong(tree.at, format!("a playbook is a map, this is {}", tree.value.noun()), None);
             return it;
         }
-        for (key, node) in tree.entries() {
-            match key.name.as_str() {
+        for Entry { key, at, value: node } in tree.entries() {
+            match key.as_str() {
                 "name" => it.name = self.text(node),
                 "about" => it.about = self.text(node),
                 "root" => it.root = self.flag(node),
@@ -153,14 +176,13 @@ impl Reader<'_> {
                 "vars" => it.vars = node.entries().to_vec(),
                 "steps" => it.steps = self.steps(node),
                 "handlers" => it.handlers = self.steps(node),
-                other => self.wrong(key.at, format!("unknown key `{other}`"), did_you_mean(other, TOP)),
+                other => self.wrong(*at, format!("unknown key `{other}`"), did_you_mean(other, TOP)),
             }
         }
         if it.name.is_empty() {
             self.wrong(tree.at, "a playbook needs a `name`", None);
         }
-        let has_steps =
-            tree.entries().iter().any(|(key, it)| key.name == "steps" && it.value != Value::List(Vec::new()));
+        let has_steps = tree.entries().iter().any(|it| it.key == "steps" && it.value.value != Value::List(Vec::new()));
         if !has_steps {
             self.wrong(tree.at, "a playbook needs `steps`", None);
         }
@@ -170,50 +192,51 @@ impl Reader<'_> {
         it
     }
 
-    fn text(&mut self, node: &Node) -> String {
+    fn text(&mut self, node: &Tree) -> String {
         match &node.value {
             Value::Text(text) => text.clone(),
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => {
-                self.wrong(node.at, format!("this must be a text, not {}", node.kind()), None);
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                self.wrong(node.at, format!("this must be a text, not {}", node.value.noun()), None);
                 String::new()
             }
         }
     }
 
-    fn flag(&mut self, node: &Node) -> bool {
+    fn flag(&mut self, node: &Tree) -> bool {
         if let Value::Bool(it) = node.value {
             return it;
         }
-        self.wrong(node.at, format!("this must be true or false, not {}", node.kind()), None);
+        self.wrong(node.at, format!("this must be true or false, not {}", node.value.noun()), None);
         false
     }
 
     /// A list of texts, or one text.
-    fn texts(&mut self, node: &Node) -> Vec<(At, String)> {
+    fn texts(&mut self, node: &Tree) -> Vec<(At, String)> {
         if let Value::List(list) = &node.value {
             return list.iter().map(|it| (it.at, self.text(it))).collect();
         }
         vec![(node.at, self.text(node))]
     }
 
-    fn inputs(&mut self, node: &Node) -> BTreeMap<String, String> {
+    fn inputs(&mut self, node: &Tree) -> BTreeMap<String, Input> {
         if !matches!(node.value, Value::Map(_)) {
             self.wrong(node.at, "`inputs` is a map of names to what they are", None);
         }
-        node.entries().iter().map(|(key, about)| (key.name.clone(), self.text(about))).collect()
+        let entries = node.entries().iter();
+        entries.map(|it| (it.key.clone(), Input { about: self.text(&it.value), at: it.at })).collect()
     }
 
-    fn steps(&mut self, node: &Node) -> Vec<Step> {
+    fn steps(&mut self, node: &Tree) -> Vec<Step> {
         let Value::List(list) = &node.value else {
-            self.wrong(node.at, format!("this must be a list of steps, not {}", node.kind()), None);
+            self.wrong(node.at, format!("this must be a list of steps, not {}", node.value.noun()), None);
             return Vec::new();
         };
         list.iter().filter_map(|it| self.step(it)).collect()
     }
 
-    fn step(&mut self, node: &Node) -> Option<Step> {
+    fn step(&mut self, node: &Tree) -> Option<Step> {
         if !matches!(node.value, Value::Map(_)) {
-            self.wrong(node.at, format!("a step is a map, this is {}", node.kind()), None);
+            self.wrong(node.at, format!("a step is a map, this is {}", node.value.noun()), None);
             return None;
         }
         let mut step = Step {
@@ -227,8 +250,8 @@ impl Reader<'_> {
             notify: Vec::new(),
             check: true,
         };
-        for (key, value) in node.entries() {
-            match key.name.as_str() {
+        for Entry { key, at, value } in node.entries() {
+            match key.as_str() {
                 "name" => step.name = self.text(value),
                 "about" => drop(self.text(value)),
                 "when" => step.when = Some((value.at, self.text(value))),
@@ -236,7 +259,7 @@ impl Reader<'_> {
                 "tags" => step.tags = self.texts(value).into_iter().map(|(_, it)| it).collect(),
                 "notify" => step.notify = self.texts(value),
                 "check" => step.check = self.flag(value),
-                other => self.module(&mut step, key, other, value),
+                other => self.module(&mut step, *at, other, value),
             }
         }
         if step.module.is_empty() {
@@ -250,41 +273,41 @@ impl Reader<'_> {
         Some(step)
     }
 
-    fn module(&mut self, step: &mut Step, key: &Key, name: &str, value: &Node) {
+    fn module(&mut self, step: &mut Step, at: At, name: &str, value: &Tree) {
         let Some(form) = Playbook::form(name) else {
             let names = FORMS.iter().map(|it| it.name).chain(COMMON);
-            self.wrong(key.at, format!("no module and no key of a step is called `{name}`"), did_you_mean(name, names));
+            self.wrong(at, format!("no module and no key of a step is called `{name}`"), did_you_mean(name, names));
             // It stands for a module: one error is enough.
             step.module = "unknown";
             return;
         };
         if !step.module.is_empty() {
-            self.wrong(key.at, format!("a step has one module: `{}` is here already", step.module), None);
+            self.wrong(at, format!("a step has one module: `{}` is here already", step.module), None);
             return;
         }
         step.module = form.name;
         step.args = value.entries().to_vec();
         if !matches!(value.value, Value::Map(_)) {
-            self.wrong(value.at, format!("`{name}` needs a map, not {}", value.kind()), None);
+            self.wrong(value.at, format!("`{name}` needs a map, not {}", value.value.noun()), None);
             return;
         }
-        for (key, node) in &step.args {
-            if !form.args.iter().any(|it| it.name == key.name) {
-                let hint = did_you_mean(&key.name, form.args.iter().map(|it| it.name));
-                self.wrong(key.at, format!("`{name}` has no key `{}`", key.name), hint);
+        for Entry { key, at, value } in &step.args {
+            if !form.args.iter().any(|it| it.name == key) {
+                let hint = did_you_mean(key, form.args.iter().map(|it| it.name));
+                self.wrong(*at, format!("`{name}` has no key `{key}`"), hint);
             }
-            if name == "file" && key.name == "template" {
-                self.template(node);
+            if name == "file" && key == "template" {
+                self.template(value);
             }
         }
         for arg in form.args.iter().filter(|it| it.required) {
-            if !step.args.iter().any(|(key, _)| key.name == arg.name) {
-                self.wrong(key.at, format!("`{name}` needs `{}`", arg.name), None);
+            if !step.args.iter().any(|it| it.key == arg.name) {
+                self.wrong(at, format!("`{name}` needs `{}`", arg.name), None);
             }
         }
     }
 
-    fn template(&mut self, node: &Node) {
+    fn template(&mut self, node: &Tree) {
         let name = self.text(node);
         match (self.load)(&name) {
             Some(text) => drop(self.templates.insert(name, text)),
@@ -316,9 +339,9 @@ impl Reader<'_> {
     fn check_variables(&mut self, it: &Playbook) {
         let renderer = Renderer::new();
         let mut known: BTreeSet<String> = it.inputs.keys().cloned().collect();
-        for (key, node) in &it.vars {
-            self.strings(node, &renderer, &known);
-            known.insert(key.name.clone());
+        for it in &it.vars {
+            self.strings(&it.value, &renderer, &known);
+            known.insert(it.key.clone());
         }
         for step in it.steps.iter().chain(&it.handlers) {
             let mut known = known.clone();
@@ -330,15 +353,15 @@ impl Reader<'_> {
                 self.names(*at, renderer.names_of_expression(when), &known);
             }
             self.names(step.at, renderer.names(&step.name), &known);
-            for (key, node) in &step.args {
-                if let ("changed_when", Value::Text(text)) = (key.name.as_str(), &node.value) {
+            for Entry { key, value: node, .. } in &step.args {
+                if let ("changed_when", Value::Text(text)) = (key.as_str(), &node.value) {
                     let mut known = known.clone();
                     known.extend(["stdout".to_owned(), "status".to_owned()]);
                     self.names(node.at, renderer.names_of_expression(text), &known);
                 } else {
                     self.strings(node, &renderer, &known);
                 }
-                if let ("template", Value::Text(name)) = (key.name.as_str(), &node.value)
+                if let ("template", Value::Text(name)) = (key.as_str(), &node.value)
                     && let Some(text) = self.templates.get(name)
                 {
                     let names = renderer.names(text);
@@ -348,12 +371,12 @@ impl Reader<'_> {
         }
     }
 
-    fn strings(&mut self, node: &Node, renderer: &Renderer, known: &BTreeSet<String>) {
+    fn strings(&mut self, node: &Tree, renderer: &Renderer, known: &BTreeSet<String>) {
         match &node.value {
             Value::Text(text) => self.names(node.at, renderer.names(text), known),
             Value::List(list) => list.iter().for_each(|it| self.strings(it, renderer, known)),
-            Value::Map(entries) => entries.iter().for_each(|(_, it)| self.strings(it, renderer, known)),
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+            Value::Map(entries) => entries.iter().for_each(|it| self.strings(&it.value, renderer, known)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 

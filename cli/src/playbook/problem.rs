@@ -1,60 +1,50 @@
-//! What is wrong with a playbook, and where.
+//! What is wrong with a playbook, as commands tell it.
 
-use std::fmt;
+use crate::{
+    Exit, Failure,
+    yaml::{At, Problem, nearest},
+};
 
-use crate::{Exit, Failure};
-
-/// One thing that is wrong, at its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) file: String,
-    /// 1 for the first; 0 when the whole file is meant.
-    pub(crate) line: u64,
-    pub(crate) column: u64,
-    pub(crate) text: String,
-    /// What would be right.
-    pub(crate) hint: Option<String>,
+/// One thing that is wrong at a place of a file.
+pub(super) fn problem(file: &str, at: At, text: impl Into<String>, hint: Option<String>) -> Problem {
+    let (line, column) = (at.line, at.column);
+    Problem { file: file.to_owned(), line, column, path: String::new(), text: text.into(), hint }
 }
 
-impl Problem {
-    /// FILE:LINE:COLUMN, or FILE.
-    pub(crate) fn place(&self) -> String {
-        if self.line == 0 { self.file.clone() } else { format!("{}:{}:{}", self.file, self.line, self.column) }
-    }
+fn place(it: &Problem) -> String {
+    format!("{}:{}:{}", it.file, it.line, it.column)
+}
 
-    /// The failure of a command that met these problems; the first is told in full, all are told in order.
-    pub(crate) fn failure(what: impl Into<String>, problems: &[Self]) -> Failure {
-        let failure = Failure::new(Exit::Invalid, what).coded(crate::Code::Playbook);
-        let Some(first) = problems.first() else { return failure };
-        let text = |it: &Self| match &it.hint {
-            Some(hint) => format!("{}; {hint}", it.text),
-            None => it.text.clone(),
-        };
-        let mut why = text(first);
-        for more in &problems[1..] {
-            why.push_str(&format!("\n{}: {}", more.place(), text(more)));
-        }
-        failure.at(first.place()).why(why)
+/// A problem on one line, after its place.
+fn text(it: &Problem) -> String {
+    match &it.hint {
+        Some(hint) => format!("{}; {hint}", it.text),
+        None => it.text.clone(),
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), self.text)?;
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
-    }
+/// A problem on one line.
+pub(super) fn line(it: &Problem) -> String {
+    format!("{}: {}", place(it), text(it))
 }
 
-/// The nearest of some names, as a hint.
+/// The failure of a command that met these problems; the first is told in full, all are told in order.
+pub(super) fn failure(what: impl Into<String>, problems: &[Problem]) -> Failure {
+    let failure = Failure::new(Exit::Invalid, what).coded(crate::Code::Playbook);
+    let Some(first) = problems.first() else { return failure };
+    let mut why = text(first);
+    for more in &problems[1..] {
+        why.push_str(&format!("\n{}", line(more)));
+    }
+    failure.at(place(first)).why(why)
+}
+
+/// The nearest of some names, as a hint; all of them when none is near and they are few.
 pub(super) fn did_you_mean<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = names.into_iter().collect();
-    let near = names.iter().map(|name| (strsim::damerau_levenshtein(wrong, name), *name)).min();
-    match near {
-        Some((edits, name)) if edits <= 1 + wrong.len() / 3 => Some(format!("did you mean `{name}`?")),
-        Some(_) if names.len() <= 20 => Some(format!("there are: {}", names.join(", "))),
-        _ => None,
+    match nearest(wrong, names.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
+        None if (1..=20).contains(&names.len()) => Some(format!("there are: {}", names.join(", "))),
+        None => None,
     }
 }

@@ -11,5 +11,5 @@ pub(crate) use self::{
     interpolate::interpolate,
     problem::{Path, Problem, Problems, Step, quoted, refused},
     schema::{fields, follow, schema_of, tidy},
-    tree::{At, Tree, Value, parse},
+    tree::{At, Entry, Tree, Value, parse},
 };

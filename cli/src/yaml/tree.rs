@@ -75,12 +75,14 @@ impl Value {
 }
 
 impl Tree {
+    /// The entries of a map; none of anything else.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        if let Value::Map(entries) = &self.value { entries } else { &[] }
+    }
+
     /// The entry of a key, when this is a map that has it.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
-        match &self.value {
-            Value::Map(entries) => entries.iter().find(|it| it.key == key),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => None,
-        }
+        self.entries().iter().find(|it| it.key == key)
     }
 
     /// The same without places; of a key that is there twice the last value counts.

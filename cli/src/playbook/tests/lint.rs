@@ -7,7 +7,7 @@ fn what_is_wrong_is_named_with_its_place() {
     let check = |text: &str, expected: &[&str]| {
         let found = match Playbook::parse("p.yaml", text) {
             Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+            Err(problems) => problems.iter().map(problem::line).collect(),
         };
         assert!(
             found.len() == expected.len() && found.iter().zip(expected).all(|(found, it)| found.contains(it)),
@@ -44,7 +44,8 @@ fn what_is_wrong_is_named_with_its_place() {
         &["p.yaml:2:1: unknown key `step`; did you mean `steps`?", "a playbook needs `steps`"],
     );
     check("- a\n", &["p.yaml:1:1: a playbook is a map, this is a list"]);
-    check("name: p\nname: q\n", &["p.yaml:2:1: duplicate"]);
+    check("name: p\nname: q\n", &["p.yaml:2:1: duplicate key `name`: it is on line 1 too", "a playbook needs `steps`"]);
+    check(&step("dir: {path: /a, path: /b}"), &["p.yaml:4:21: duplicate key `path`: it is on line 4 too"]);
     check("name: [", &["p.yaml:1:"]);
 }
 
