@@ -4,6 +4,7 @@
 use std::fs;
 
 use mesh_tests::bed::{Bed, BedHost, Operator, wanted};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// A hosts.yaml by which nobody waits long for a host that does not answer.
@@ -67,6 +68,22 @@ fn a_reset_that_loses_a_host_or_its_operator_is_gone_on_with() {
     let line = table.lines().nth(1).unwrap();
     assert!(line.contains("reset") && line.contains("unfinished"), "{table}");
     operator.start(&["reset", "--only-failed", "-f", &hosts]).finish().ok();
+    bed.hosts().iter().for_each(nothing_is_left);
+
+    // Asked to stop, it finishes the host that has begun, and begins no other.
+    operator.bootstrap(&[&hosts]).finish().ok();
+    let mut run = operator.start(&[&reset[..], &["--concurrency", "1"]].concat());
+    assert!(run.until("step", Some("h1"), "stop the supervisor"));
+    run.signal(Signal::INT);
+    let id = operator.last_run();
+    let _ = run.finish().exits(130).says(&["2 hosts were not begun", &format!("mesh reset --resume {id}")]);
+    nothing_is_left(bed.host("h1"));
+    assert_eq!((&newest(&operator)["hosts"], &newest(&operator)["exit"]), (&json!({"h1": "done"}), &json!(130)));
+    assert_eq!(bed.host("h3").exec("ls -d /opt/mesh").stdout, "/opt/mesh\n");
+    let look = operator.run(&["reset", "--resume", &id, "--dry-run"]).ok().stdout;
+    assert!(look.contains("h3") && !look.contains("h1"), "{look}");
+    assert_eq!(newest(&operator)["exit"], 130, "a look changes nothing");
+    operator.start(&["reset", "--resume", &id]).finish().ok();
     bed.hosts().iter().for_each(nothing_is_left);
 }
 

@@ -300,7 +300,10 @@ async fn change(
 ) -> Result {
     let begun;
     let journal = match &source.journal {
-        Some((journal, _)) => journal,
+        Some((journal, _)) => {
+            journal.go_on();
+            journal
+        }
         None => {
             let hosts = run.chosen.iter().map(|it| it.name.to_string()).collect();
             let head = Head { hosts, ..Head::new(Deed::Bootstrap, &run.inventory.mesh, &run.inventory.file) };

@@ -58,7 +58,9 @@ impl Source {
 /// # Errors
 /// When it cannot be kept.
 pub(crate) fn begin(cx: &Cx, resumed: Option<Journal>, head: Head, text: &str) -> Result<Journal> {
-    resumed.map_or_else(|| Journal::begin(&cx.dirs, head, text), Ok)
+    let Some(journal) = resumed else { return Journal::begin(&cx.dirs, head, text) };
+    journal.go_on();
+    Ok(journal)
 }
 
 /// The run that a command goes on with: the one it was given, or the last one when it takes what failed there.

@@ -4,6 +4,7 @@ mod bootstrap;
 mod engine;
 mod lint;
 mod quoting;
+mod releases;
 
 use std::{
     collections::BTreeMap,

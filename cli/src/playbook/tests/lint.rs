@@ -85,6 +85,13 @@ async fn values_that_do_not_fit_are_refused_before_a_host_is_asked() {
     check("unit: {name: 'x; reboot'}", "is not the name of a unit").await;
     check("command: {run: \"a\\0b\"}", "zero byte").await;
     check("wait: {tcp: 1, file: /a}", "exactly one of").await;
+    check("link: {path: /a, to: /b, state: gone}", "unknown variant `gone`").await;
+    let releases = |more: &str| format!("releases: {{dir: /opt/x, release: 1-aabbccdd, current: /opt/c{more}}}");
+    check(&releases(", keep: 0"), "would remove the running release").await;
+    check(&releases(", keep: -1"), "invalid value").await;
+    check(&releases(", previous: there"), "`there` is not an absolute path").await;
+    check("releases: {dir: /opt, release: 1-aabbccdd, current: /opt/c}", "`/opt` holds no releases").await;
+    check("releases: {dir: /opt/x, release: a/b, current: /opt/c}", "is not the name of a directory").await;
     let nothing = Vars::new(&json!({}));
     let found =
         examine(&Place::plain(), &playbook("steps: [{name: s, dir: {path: /a}}]\n"), &nothing, &Desk::default()).await;

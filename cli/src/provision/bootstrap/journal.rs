@@ -145,20 +145,23 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Goes on with a run of this command.
+    /// Takes up a run of this command; as long as nothing is noted, it is as it was.
     pub(crate) fn resume(dirs: &Dirs, deed: Deed, id: &str) -> Result<(Self, Story)> {
         let story = read(dirs, id)?;
         if story.head.deed != deed {
             return Err(Failure::new(Exit::Usage, format!("run {id} is one of {}", story.head.deed.command()))
                 .next(story.head.deed.resume(id)));
         }
-        let journal = Self::open(runs(dirs).join(id), story.head.clone())?;
+        Ok((Self::open(runs(dirs).join(id), story.head.clone())?, story))
+    }
+
+    /// Notes that the run goes on: it has not ended yet, however it ended before.
+    pub(crate) fn go_on(&self) {
         // What a killed run left of a line must not spoil the next one; an empty line says nothing.
-        if let Ok(mut file) = journal.file.lock() {
+        if let Ok(mut file) = self.file.lock() {
             let _ = file.write_all(b"\n");
         }
-        journal.note("resumed", None, json!({ "by": whoami() }));
-        Ok((journal, story))
+        self.note("resumed", None, json!({ "by": whoami() }));
     }
 
     /// A run has one hand: two that go on with it at once would take each other's locks on hosts away.
@@ -347,6 +350,7 @@ mod tests {
         let (journal, _) = Journal::resume(&dirs, Deed::Reset, &id).unwrap();
         let second = Journal::resume(&dirs, Deed::Reset, &id).err().unwrap();
         assert_eq!(second.exit, Exit::Refused, "{second}");
+        journal.go_on();
         journal.again().unwrap().note("a second hand of the same command", None, json!({}));
         assert!(!is_abandoned(&dirs, &id), "a command carries it out");
         journal.host("h2", HostState::Failed, Some("disk full"));
@@ -358,6 +362,11 @@ mod tests {
         assert!(last(Deed::Reset, "lab", Some("tune")).is_none());
         drop(journal);
         assert!(is_abandoned(&dirs, &id));
+        let (journal, _) = Journal::resume(&dirs, Deed::Reset, &id).unwrap();
+        assert_eq!(read(&dirs, &id).unwrap().exit, Some(4), "a look changes nothing");
+        journal.go_on();
+        assert_eq!(read(&dirs, &id).unwrap().exit, None);
+        drop(journal);
         for wrong in ["", "../x", "nothing"] {
             assert!(!is_abandoned(&dirs, wrong));
             assert_eq!(read(&dirs, wrong).unwrap_err().what, format!("no run `{wrong}`"));
