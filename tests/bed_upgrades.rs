@@ -86,3 +86,37 @@ fn old_releases_go_once_the_new_one_answers_and_none_that_somebody_runs() {
     first.run(&["reset", "--all", "-f", hosts, "--purge", "--yes"]).ok();
     assert_eq!(two.exec("readlink /usr/local/bin/mesh").stdout, "/opt/other/mesh\n");
 }
+
+/// Steps of an operator's own, put into a copy of the built-in playbook before the agent's unit.
+const DROP_IN: &str = r#"
+  - name: directory of drop-ins
+    dir: {path: /etc/systemd/system/mesh-agentd.service.d, mode: "0755"}
+
+  - name: drop-in
+    file: {path: /etc/systemd/system/mesh-agentd.service.d/nice.conf, mode: "0644", content: "[Service]\nNice=5\n"}
+"#;
+
+#[test]
+fn a_reset_takes_drop_ins_that_were_installed_and_no_others() {
+    let Some(bed) = wanted(2) else { return };
+    let operator = Operator::new(&bed);
+    let hosts = bed.hosts_yaml(|_| {}).unwrap();
+    let hosts = hosts.to_str().unwrap();
+    let text = operator.run(&["playbook", "show", "bootstrap", "-o", "yaml"]).ok().stdout;
+    let place = text.find("\n  - name: unit of the agent").unwrap();
+    let own = bed.dir().join("own.yaml");
+    fs::write(&own, format!("{}{DROP_IN}{}", &text[..place], &text[place..])).unwrap();
+    operator.bootstrap(&[hosts, "--playbook", own.to_str().unwrap()]).finish().ok();
+    operator.all_are_ready(&bed);
+    let dir = "/etc/systemd/system/mesh-agentd.service.d";
+    let listed = |host: &BedHost| host.exec(&format!("ls {dir} 2>&1")).stdout;
+    // On h2 somebody has added a file of their own.
+    let _ = bed.host("h2").exec(&format!("echo '[Service]' > {dir}/mine.conf")).ok();
+    assert_eq!(
+        (listed(bed.host("h1")).as_str(), listed(bed.host("h2")).as_str()),
+        ("nice.conf\n", "mine.conf\nnice.conf\n")
+    );
+    operator.run(&["reset", "--all", "-f", hosts, "--purge", "--yes"]).ok();
+    assert!(listed(bed.host("h1")).contains("No such file"), "{}", listed(bed.host("h1")));
+    assert_eq!(listed(bed.host("h2")), "mine.conf\n");
+}
