@@ -91,7 +91,8 @@ impl Profile {
     /// Heartbeat interval, least and greatest election timeout, in milliseconds.
     fn timings_ms(self) -> (u64, u64, u64) {
         match self {
-            Self::Site => (100, 300, 600),
+            // An election is at least 900 ms of silence away (the lease and a timeout): six heartbeats.
+            Self::Site => (150, 300, 600),
             Self::Wan => (250, 1_500, 3_000),
         }
     }
