@@ -92,7 +92,8 @@ pub(crate) async fn connect(name: &str, target: &Target, options: &Options) -> R
         let _turn = options.shared.0.starting.acquire().await;
         options.shared.open(target).await?
     };
-    Ok(SshHost::new(name, connection, options.r#become.clone(), options.shared.clone()))
+    let login = target.user.clone();
+    Ok(SshHost::new(name, (connection, login), options.r#become.clone(), options.shared.clone()))
 }
 
 impl Shared {

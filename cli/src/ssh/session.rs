@@ -44,6 +44,8 @@ done
 pub(crate) struct SshHost {
     name: String,
     connection: Arc<Connection>,
+    /// Who has logged in.
+    login: String,
     r#become: Become,
     shared: Shared,
     /// How root is got here, once it is known.
@@ -61,10 +63,17 @@ struct Rooted {
 }
 
 impl SshHost {
-    pub(super) fn new(name: &str, connection: Arc<Connection>, r#become: Become, shared: Shared) -> Self {
+    /// A host on which `login` has logged in over a connection.
+    pub(super) fn new(
+        name: &str,
+        (connection, login): (Arc<Connection>, String),
+        r#become: Become,
+        shared: Shared,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             connection,
+            login,
             r#become,
             shared,
             way: OnceCell::new(),
@@ -152,7 +161,8 @@ impl SshHost {
 
     /// What goes between the login shell and the script.
     async fn through(&self, root: bool) -> Result<Through, HostError> {
-        if !root {
+        // Who is that user already need not be asked: a question costs the host a shell.
+        if !root || self.login == self.r#become.user {
             return Ok(Through::default());
         }
         let finding = || async {
