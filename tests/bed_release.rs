@@ -73,13 +73,13 @@ fn only_whole_bundles_of_trusted_keys_come_to_hosts() {
 /// Stops the upload that is under way, changes a bit of what has come, and lets it go on.
 fn corrupt_on_the_way(host: &BedHost) {
     until("a part of a binary has come", Duration::from_secs(60), || {
-        (host.stop("head") > 0).then_some(())?;
+        (host.stop("dd") > 0).then_some(())?;
         let found = host.exec("find /opt/mesh/releases -name '*.part' -size +64k");
         let part = found.stdout.lines().next().map(|it| host.path(it));
         if let Some(part) = &part {
             flip(part, 5_000);
         }
-        host.cont("head");
+        host.cont("dd");
         part
     });
 }

@@ -206,8 +206,8 @@ async fn work(run: &Run<'_>, args: &BootstrapArgs, source: &Source, stop: &Stop)
         return report.end(run, &known, source);
     }
     question(run, &known, &plan)?;
-    if asks_for_certificates(&plan) {
-        run.open_root()?;
+    if asks_for_certificates(&plan) || run.needs_root() {
+        run.open_root().await?;
     }
     change(run, (known, plan), (args, source), stop).await
 }
@@ -341,7 +341,7 @@ async fn change(
     }
 }
 
-/// Locks what will be changed, and looks again: between the look and the lock somebody else may have been there.
+/// Locks what will be changed, and looks again when somebody else may have been there between the look and the lock.
 ///
 /// What this operator's own lost connections did until the lock ended them is no surprise: the plan is then what is
 /// left to do, unless the operator asked for one plan only.
@@ -356,6 +356,13 @@ async fn hold(
     };
     let names = open(&plan);
     let locks = lock_all(run, known, &names.iter().map(String::as_str).collect::<Vec<_>>(), journal.id()).await?;
+    let is_as_seen = |name: &String| {
+        let member = known.members.iter().find(|it| it.name() == name.as_str());
+        locks.get(name).zip(member).is_some_and(|(lock, member)| lock.is_as_seen(&member.facts))
+    };
+    if names.iter().all(is_as_seen) {
+        return Ok((plan, locks));
+    }
     let now = run.plan(known).await?;
     let has_ended = locks.values().any(|it| it.has_ended);
     if now.digest() == plan.digest() || (has_ended && !only_this && open(&now).is_subset(&names)) {

@@ -1,13 +1,13 @@
 //! Carries a plan out: consecutive steps are one script, their data is its stdin.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
 use super::{
     Controller, Event, HostPlan, KeyRequest, PlannedStep, Status, StepId, Vars,
     examine::{SCRIPT_BYTES_MAX, made},
-    module::{Act, Cx, Input, Way},
+    module::{Act, Cx, Found, Input, Module, Way},
     render::Renderer,
     sh::{HOST, Words, answers, unhex},
 };
@@ -15,6 +15,10 @@ use crate::{
     Exit, Failure,
     host::{Host, HostError, Job, Output, Part},
 };
+
+/// What to do when bytes are not what they were, on the way or on a disk.
+const MISMATCH_NEXT: &str =
+    "see who else changes files or services there, and test its disk and its network; then the same command again";
 
 /// What a run did on a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -41,7 +45,8 @@ pub(crate) struct StepFailure {
 impl From<StepFailure> for Failure {
     fn from(it: StepFailure) -> Self {
         let unknown = if it.unknown { " (its outcome is not known)" } else { "" };
-        Self::new(it.exit, format!("{}: step `{}` failed{unknown}", it.host, it.step)).why(it.why)
+        let failure = Self::new(it.exit, format!("{}: step `{}` failed{unknown}", it.host, it.step)).why(it.why);
+        if it.exit == Exit::Mismatch { failure.next(MISMATCH_NEXT) } else { failure }
     }
 }
 
@@ -69,8 +74,20 @@ pub(crate) async fn apply<H: Host>(
     for (i, step) in plan.steps.iter().enumerate() {
         run.step(i, step, i < start).await?;
     }
+    run.ask_what_is_there()?;
     run.flush().await?;
     Ok(run.report)
+}
+
+/// The module of a step that installs or starts something, as it is when nothing is left to do.
+fn proven(step: &PlannedStep) -> Option<Module> {
+    let module = step.module.as_ref().filter(|_| matches!(step.status, Status::Change | Status::Follow))?;
+    module.runs_or_is_run().then(|| module.settled().unwrap_or_else(|| module.clone()))
+}
+
+/// What a step is called when it is asked about after the change.
+fn proof(i: usize) -> String {
+    format!("after-{i}")
 }
 
 /// Steps that are run by one script.
@@ -82,9 +99,15 @@ struct Batch {
     timeout: Duration,
     /// The keys whose requests this script prints.
     asks: Vec<(usize, KeyRequest)>,
+    /// The steps about which it asks at its end.
+    proofs: Vec<usize>,
 }
 
 impl Batch {
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.proofs.is_empty()
+    }
+
     fn add(&mut self, i: usize, act: Act, is_last: bool) {
         self.script.push_str(&format!("id={i}\n{}", act.script));
         if is_last {
@@ -156,10 +179,11 @@ impl<H: Host> Run<'_, H> {
                 self.batch.asks.push((i, request));
             }
             Way::Act(act) => {
-                // Certificates are put in place before anything that may use them.
-                if !self.batch.asks.is_empty()
-                    || self.batch.script.len() + act.script.len() + HOST.len() > SCRIPT_BYTES_MAX
-                {
+                // Certificates are put in place before anything that may use them: their steps come first in the next script.
+                if !self.batch.asks.is_empty() {
+                    self.next_script().await?;
+                }
+                if self.batch.script.len() + act.script.len() + HOST.len() > SCRIPT_BYTES_MAX {
                     self.flush().await?;
                 }
                 self.batch.add(i, act, true);
@@ -170,17 +194,40 @@ impl<H: Host> Run<'_, H> {
 
     /// Runs what has been gathered, and the answers to what it asks.
     async fn flush(&mut self) -> Result<(), StepFailure> {
-        while !self.batch.steps.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            for i in &batch.steps {
-                let step = self.plan.steps[*i].id.clone();
-                if !matches!(self.report.changed.last(), Some(it) if *it == step) {
-                    self.cx.controller.event(self.cx.host, &Event::StepStarted { step });
-                }
-            }
-            let output = self.exec(&batch).await?;
-            self.hear(&batch, &output)?;
+        while !self.batch.is_empty() {
+            self.next_script().await?;
         }
+        Ok(())
+    }
+
+    /// Runs what has been gathered; the answers to what it asks are gathered for the next script.
+    async fn next_script(&mut self) -> Result<(), StepFailure> {
+        let batch = std::mem::take(&mut self.batch);
+        for i in &batch.steps {
+            let step = self.plan.steps[*i].id.clone();
+            if !matches!(self.report.changed.last(), Some(it) if *it == step) {
+                self.cx.controller.event(self.cx.host, &Event::StepStarted { step });
+            }
+        }
+        let output = self.exec(&batch).await?;
+        self.hear(&batch, &output)
+    }
+
+    /// Asks, after everything else, for what the host now has and runs of the release.
+    ///
+    /// What is installed is not believed to be there because it was sent, nor to run because it was started.
+    fn ask_what_is_there(&mut self) -> Result<(), StepFailure> {
+        if self.report.changed.is_empty() && self.batch.steps.is_empty() {
+            return Ok(());
+        }
+        for (i, step) in self.plan.steps.iter().enumerate() {
+            let Some(module) = proven(step).filter(|_| !self.report.skipped.contains(&step.id)) else { continue };
+            let name = proof(i);
+            let query = module.part().query(&name, self.cx).map_err(|why| self.failure(i, Exit::Failed, why))?;
+            self.batch.proofs.push(i);
+            self.batch.script.push_str(&query);
+        }
+        self.batch.script.push_str("q_paths\n");
         Ok(())
     }
 
@@ -246,7 +293,31 @@ impl<H: Host> Run<'_, H> {
         for (i, act) in answered {
             self.batch.add(i, act, true);
         }
-        Ok(())
+        self.compare(&batch.proofs, &all, output)
+    }
+
+    /// Holds what a host says after the change against what its steps want.
+    fn compare(&self, proofs: &[usize], all: &[(&str, &str, &str)], output: &Output) -> Result<(), StepFailure> {
+        let nothing = BTreeSet::new();
+        let (mut first, mut wrong) = (None, Vec::new());
+        for i in proofs {
+            let Some(module) = proven(&self.plan.steps[*i]) else { continue };
+            let name = proof(*i);
+            let words = all.iter().filter(|(id, ..)| *id == name);
+            let said: Words = words.map(|(_, word, value)| ((*word).to_owned(), (*value).to_owned())).collect();
+            if said.is_empty() {
+                return Err(self.failed(*i, None, output));
+            }
+            let found = Found { words: &said, now_s: 0, changed: &nothing, active: false };
+            let diff = module.part().diff(self.cx, &found).map_err(|why| self.failure(*i, Exit::Mismatch, why))?;
+            if !diff.changes.is_empty() {
+                first = first.or(Some(*i));
+            }
+            wrong.extend(diff.changes.iter().map(|it| format!("{}: {}, not {}", it.what, it.before, it.after)));
+        }
+        let Some(i) = first else { return Ok(()) };
+        let why = format!("what is there or runs now is not what was installed\n{}", wrong.join("\n"));
+        Err(self.failure(i, Exit::Mismatch, why))
     }
 
     fn sign(&self, i: usize, request: &KeyRequest, csr: &[u8]) -> Result<Act, StepFailure> {

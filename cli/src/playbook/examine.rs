@@ -109,7 +109,7 @@ fn script(tasks: &[Task], cx: &Cx<'_>, host: &str) -> Result<String, ExamineErro
             script.push_str(&question.map_err(|why| HostError::Script { label: task.id.clone(), why })?);
         }
     }
-    script.push_str("id=meta; say end\n");
+    script.push_str("q_paths\nid=meta; say end\n");
     if script.len() > SCRIPT_BYTES_MAX {
         let why = format!("{host}: the questions have {} bytes, at most {SCRIPT_BYTES_MAX} fit", script.len());
         return Err(HostError::Script { label: "examine".to_owned(), why }.into());

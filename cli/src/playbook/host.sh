@@ -4,7 +4,12 @@ LC_ALL=C; export LC_ALL
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin; export PATH
 umask 077
 id=-
+newline='
+'
+tab=$(printf '\t')
+attributes=
 exact=
+exact_dd=
 
 have() { command -v "$1" >/dev/null 2>&1; }
 say() { printf '%s\t%s\t%s\n' "$id" "$1" "${2-}"; }
@@ -12,7 +17,18 @@ hex() { od -An -v -tx1 | tr -d ' \n'; }
 line() { tr '\n\t\r' '   '; }
 # die KIND TEXT: the step has failed, and nothing after it is run.
 die() { say failed "$1 $(printf %s "$2" | line)"; exit 1; }
-nap() { sleep 0.2 2>/dev/null || sleep 1; }
+# nap: soon at first, since most of what is waited for is about to come.
+naps=0.05
+nap() {
+  sleep $naps 2>/dev/null || sleep 1
+  case $naps in 0.05) naps=0.1;; *) naps=0.2;; esac
+}
+
+# listed NAME FILE: whether a line of /etc/passwd or /etc/group is of that name.
+listed() {
+  while IFS=: read -r entry rest; do [ "$entry" != "$1" ] || return 0; done <"$2"
+  return 1
+}
 
 # sum FILE: its digest; no pipe, since every program that is started costs more than the digest of a small file.
 if have sha256sum; then
@@ -23,26 +39,101 @@ else
   die failed "this host has neither sha256sum nor openssl"
 fi
 sum_stdin() { sum /dev/stdin; }
+# sum_large FILE: openssl knows the processor's own instructions for it, and starts slower.
+if have openssl && have sha256sum; then
+  sum_large() { sum_text=$(openssl dgst -sha256 -r <"$1" 2>/dev/null) && printf '%s\n' "${sum_text%% *}" || sum "$1"; }
+else
+  sum_large() { sum "$1"; }
+fi
+# sum_sized FILE BYTES: its digest, the cheaper way.
+large=2097152
+sum_sized() { if [ "$2" -gt "$large" ]; then sum_large "$1"; else sum "$1"; fi; }
 
 # ---- questions: they change nothing ----
 
-# q_path STEP PATH WANTED TEXT_MAX: what is there; the text of a file with another digest than WANTED.
+# sums FILE...: the digests of those that are plain files, `DIGEST  PATH` a line; one program for all that are small.
+sums() {
+  digests=
+  for it in "$@"; do
+    shift
+    [ -f "$it" ] && [ ! -h "$it" ] || continue
+    # Nobody has asked for its size: it is one of ours, and small.
+    size=0; [ -z "$attributes" ] || attributes_of "$it"
+    # sha256sum writes a path with a backslash in another way.
+    case $it in *\\*) size=unusual;; esac
+    if [ "$size" != unusual ] && [ "$size" -le "$large" ] && have sha256sum; then set -- "$@" "$it"; continue; fi
+    if [ "$size" = unusual ] || [ "$size" -le "$large" ]; then found=$(sum "$it"); else found=$(sum_large "$it"); fi
+    digests="$digests$found  $it$newline"
+  done
+  [ $# = 0 ] || digests="$digests$(sha256sum "$@" 2>/dev/null)$newline"
+}
+
+# digest_of FILE: what `sums` found of it, in $found.
+digest_of() {
+  found=
+  while IFS= read -r it; do
+    if [ "${it#*  }" = "$1" ]; then found=${it%%  *}; return; fi
+  done <<EOF
+$digests
+EOF
+}
+
+# attributes_of PATH: its mode, owner and size, in $shown; its size alone, in $size.
+attributes_of() {
+  case $attributes in
+    *"$newline$1$tab"*) shown=${attributes#*"$newline$1$tab"}; shown=${shown%%"$newline"*};;
+    *) shown=$(stat -c '%a %U:%G %s' "$1");;
+  esac
+  size=${shown##* }; size=${size:-0}
+}
+
+
+# q_path STEP PATH WANTED TEXT_MAX: what is there; the text of a file with another digest than WANTED. Much of it is told
+# by q_paths, which asks about all paths at once: a program that is started for each costs more than all the rest.
+asked=
 q_path() {
   id=$1
-  if [ -h "$2" ]; then say link "$(readlink "$2" | line | sed 's/ *$//')"
+  if [ -h "$2" ]; then
+    shown=$(readlink "$2")
+    case $shown in *"$newline"*|*"$tab"*) shown=$(printf '%s' "$shown" | line);; esac
+    say link "$shown"
   elif [ ! -e "$2" ]; then say none
-  elif [ -d "$2" ]; then say dir "$(stat -c '%a %U:%G' "$2")"
-  elif [ -f "$2" ]; then
-    found=; [ "$3" = - ] || found=$(sum "$2") || found=
-    say file "$(stat -c '%a %U:%G %s' "$2") $found"
-    if [ "$4" -gt 0 ] && [ "$found" != "$3" ] && [ "$(stat -c %s "$2")" -le "$4" ]; then say text "$(hex <"$2")"; fi
+  elif [ -d "$2" ]; then asked="$asked$1${tab}dir${tab}-${tab}0$tab$2$newline"
+  elif [ -f "$2" ]; then asked="$asked$1${tab}file$tab$3$tab$4$tab$2$newline"
   else say other; fi
+}
+
+q_paths() {
+  [ -n "$asked" ] || return 0
+  set --
+  while IFS=$tab read -r _ _ _ _ path; do [ -z "$path" ] || set -- "$@" "$path"; done <<EOF
+$asked
+EOF
+  attributes=$newline$(stat -c "%n$tab%a %U:%G %s" "$@" 2>/dev/null)$newline
+  set --
+  while IFS=$tab read -r _ kind wanted _ path; do
+    case $kind:$wanted in :*|dir:*|file:-) ;; *) set -- "$@" "$path";; esac
+  done <<EOF
+$asked
+EOF
+  sums "$@"
+  while IFS=$tab read -r id kind wanted most path; do
+    [ -n "$path" ] || continue
+    attributes_of "$path"
+    if [ "$kind" = dir ]; then say dir "${shown% *}"; continue; fi
+    found=; [ "$wanted" = - ] || digest_of "$path"
+    say file "$shown $found"
+    if [ "$most" -gt 0 ] && [ "$found" != "$wanted" ] && [ "$size" -le "$most" ]; then say text "$(hex <"$path")"; fi
+  done <<EOF
+$asked
+EOF
+  asked=
 }
 
 # q_part STEP PATH: an upload that was cut off.
 q_part() {
   id=$1
-  if [ -f "$2" ] && [ ! -h "$2" ]; then say part "$(stat -c %s "$2") $(sum "$2")"; fi
+  if [ -f "$2" ] && [ ! -h "$2" ]; then size=$(stat -c %s "$2"); say part "$size $(sum_sized "$2" "${size:-0}")"; fi
 }
 
 # q_user STEP NAME GROUP...
@@ -53,29 +144,33 @@ q_user() {
     say groups "$(id -Gn "$name")"
   else say none; fi
   for group in "$@"; do
-    if grep -q "^$group:" /etc/group; then say offered "$group"; fi
+    if listed "$group" /etc/group; then say offered "$group"; fi
   done
 }
 
 inputs_sum() {
+  sums "$@"
   for it in "$@"; do
-    if [ -h "$it" ]; then printf 'link %s %s\n' "$it" "$(readlink "$it")"
-    elif [ -f "$it" ]; then printf 'file %s %s\n' "$it" "$(sum "$it")"
-    else printf 'none %s\n' "$it"; fi
+    name=$it
+    if [ -h "$name" ]; then printf 'link %s %s\n' "$name" "$(readlink "$name")"
+    elif [ -f "$name" ]; then digest_of "$name"; printf 'file %s %s\n' "$name" "$found"
+    else printf 'none %s\n' "$name"; fi
   done | sum_stdin
 }
 
 # q_inputs STEP STAMP INPUT...: whether what was started has read what is there now.
 q_inputs() {
   id=$1; stamp=$2; shift 2
-  if [ "$(inputs_sum "$@")" = "$(cat "$stamp" 2>/dev/null)" ]; then say inputs same; else say inputs other; fi
+  read_then=
+  [ ! -r "$stamp" ] || IFS= read -r read_then <"$stamp"
+  if [ "$(inputs_sum "$@")" = "$read_then" ]; then say inputs same; else say inputs other; fi
 }
 
 # same_exe PID FILE: whether a process runs the program that is installed now.
 same_exe() {
   [ "/proc/$1/exe" -ef "$2" ] && return 0
-  runs=$(sum "/proc/$1/exe" 2>/dev/null)
-  [ -n "$runs" ] && [ "$runs" = "$(sum "$2" 2>/dev/null)" ]
+  runs=$(sum_large "/proc/$1/exe" 2>/dev/null)
+  [ -n "$runs" ] && [ "$runs" = "$(sum_large "$2" 2>/dev/null)" ]
 }
 
 # q_exe STEP PID FILE
@@ -97,12 +192,18 @@ q_unit() {
   done
 }
 
+# number FILE: the number in it, if there is one.
+number() {
+  [ -r "$1" ] || return 0
+  { IFS= read -r it || [ -n "$it" ]; } <"$1"
+  case $it in *[!0-9]*) ;; *) printf '%s\n' "$it";; esac
+}
+
 # supervisor PID_FILE CONFIG: the process that supervises by this configuration; a reused number is not taken for it.
 supervisor() {
-  pid=$(cat "$1" 2>/dev/null | tr -cd 0-9)
+  pid=$(number "$1")
   [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] || return 1
-  tr '\000' '\n' <"/proc/$pid/cmdline" | grep -qxF -e "$2" || return 1
-  echo "$pid"
+  case $newline$(tr '\000' '\n' <"/proc/$pid/cmdline")$newline in *"$newline$2$newline"*) echo "$pid";; *) return 1;; esac
 }
 
 q_process() {
@@ -133,9 +234,7 @@ q_command() {
 
 # listening PORT: whether some process of this host listens there.
 listening() {
-  port=$(printf ':%04X' "$1")
-  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-    awk -v port="$port" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 } END { exit !found }'
+  grep -qs "$(printf '^ *[0-9]*: [0-9A-F]*:%04X [0-9A-F]*:[0-9A-F]* 0A ' "$1")" /proc/net/tcp /proc/net/tcp6
 }
 
 http_ok() {
@@ -150,7 +249,7 @@ met() {
     tcp) listening "$2" ;;
     http) http_ok "$2" ;;
     file) [ -e "$2" ] ;;
-    process) pid=$(cat "$2" 2>/dev/null | tr -cd 0-9); [ -n "$pid" ] && [ -d "/proc/$pid" ] ;;
+    process) pid=$(number "$2"); [ -n "$pid" ] && [ -d "/proc/$pid" ] ;;
   esac
 }
 
@@ -178,6 +277,17 @@ q_listed() {
 
 # grow FILE BYTES: appends exactly so many bytes of stdin; a reader that takes more would eat the next step's data.
 grow() {
+  if [ "$2" -gt 1048576 ]; then
+    # In large pieces: a whole file a byte short is as good as none, and is found out by who calls.
+    if [ -z "$exact_dd" ]; then
+      if [ "$(printf abc | { dd bs=65536 count=2 iflag=fullblock,count_bytes status=none 2>/dev/null; printf -; cat; })" = ab-c ]
+      then exact_dd=yes; else exact_dd=no; fi
+    fi
+    if [ "$exact_dd" = yes ]; then
+      dd bs=65536 count="$2" iflag=fullblock,count_bytes status=none >>"$1"
+      return
+    fi
+  fi
   if [ -z "$exact" ]; then
     if [ "$(printf ab | { head -c 1 >/dev/null; cat; })" = b ]; then exact=yes; else exact=no; fi
   fi
@@ -191,12 +301,21 @@ grow() {
   done
 }
 
-# fresh FILE: an empty file of this script's own; a link that somebody left there is not followed.
+# fresh FILE [MODE]: an empty file of this script's own; a link that somebody left there is not followed.
 fresh() {
-  rm -f "$1" && (set -C; : >"$1") || die failed "cannot write $1"
+  if [ -e "$1" ] || [ -h "$1" ]; then rm -f "$1" || die failed "cannot write $1"; fi
+  # Nobody reads it before it has its owner: others get at most what its mode gives them.
+  case ${2-} in 0644|0640) born=$2;; *) born=0600;; esac
+  case $born in 0644) mask=022;; 0640) mask=026;; *) mask=077;; esac
+  (umask $mask; set -C; : >"$1") || die failed "cannot write $1"
 }
 
 own() { [ -z "$2" ] || chown -h "$2" "$1"; }
+
+# dress FILE MODE OWNER: what belongs to a file of this script's own, which `fresh` has made.
+dress() {
+  own "$1" "$3" && { [ "$2" = "$born" ] || chmod "$2" "$1"; }
+}
 
 # swap FROM TO: puts FROM in the place of TO in one step.
 swap() {
@@ -204,14 +323,19 @@ swap() {
   mv -fT "$1" "$2" 2>/dev/null || { [ ! -h "$2" ] || rm -f "$2"; mv -f "$1" "$2"; }
 }
 
-# settle PART PATH MODE OWNER SHA: checks what has arrived, then puts it in place.
+# settle PART PATH MODE OWNER SHA [BYTES]: checks what has arrived, then puts it in place.
 settle() {
-  found=$(sum "$1")
+  found=$(sum_sized "$1" "${6:-0}")
   if [ "$found" != "$5" ]; then
     rm -f "$1"
     die mismatch "$2 arrived with the digest $found instead of $5"
   fi
-  own "$1" "$4" && chmod "$3" "$1" || die failed "cannot give $2 its owner $4 and mode $3"
+  place "$1" "$2" "$3" "$4"
+}
+
+# place PART PATH MODE OWNER: puts a whole file in place, on the disk before it counts.
+place() {
+  dress "$1" "$3" "$4" || die failed "cannot give $2 its owner $4 and mode $3"
   { sync "$1" || sync; } 2>/dev/null
   swap "$1" "$2" || die failed "cannot put $2 in place"
 }
@@ -219,21 +343,30 @@ settle() {
 # do_put PATH MODE OWNER SHA BYTES: a small file from stdin.
 do_put() {
   part=$1.part
-  fresh "$part"
+  fresh "$part" "$2"
   grow "$part" "$5" || die failed "cannot write $part"
   settle "$part" "$1" "$2" "$3" "$4"
+}
+
+# do_text PATH MODE OWNER TEXT: a small file that is no secret; no program is started to write it.
+do_text() {
+  part=$1.part
+  fresh "$part" "$2"
+  printf '%s' "$4" >>"$part" || die failed "cannot write $part"
+  place "$part" "$1" "$2" "$3"
 }
 
 # do_binary PATH MODE OWNER SHA BYTES OFFSET: a large one; what arrived before is kept.
 do_binary() {
   part=$1.part
+  born=
   [ ! -h "$part" ] || rm -f "$part"
   if [ "$6" = 0 ]; then fresh "$part"; fi
   [ "$(stat -c %s "$part" 2>/dev/null)" = "$6" ] || die failed "$part is not as long as it was: run again"
   grow "$part" "$5" || die failed "cannot write $part"
   # The end of stdin is that of the connection: what came before it is right.
   [ "$(stat -c %s "$part")" = "$(($6 + $5))" ] || die failed "$1 has not come whole: the next run sends the rest"
-  settle "$part" "$1" "$2" "$3" "$4"
+  settle "$part" "$1" "$2" "$3" "$4" "$(($6 + $5))"
 }
 
 # do_set PATH MODE OWNER
@@ -243,6 +376,11 @@ do_set() {
 }
 
 do_dir() {
+  if [ ! -e "$1" ] && [ -n "$2" ] && have install; then
+    if [ -n "$3" ]; then (umask 022; install -d -m "$2" -o "${3%%:*}" -g "${3#*:}" "$1")
+    else (umask 022; install -d -m "$2" "$1"); fi || die failed "cannot make $1"
+    return
+  fi
   (umask 022; mkdir -p "$1") || die failed "cannot make $1"
   do_set "$1" "$2" "$3"
 }
@@ -257,21 +395,31 @@ do_link() {
   ln -s "$2" "$1.part" && swap "$1.part" "$1" || die failed "cannot make the link $1"
 }
 
+# also GROUP...: the words for useradd that take a user into those groups that the host has.
+also() {
+  list=
+  for group in "$@"; do ! listed "$group" /etc/group || list=$list${list:+,}$group; done
+  [ -z "$list" ] || echo "-G $list"
+}
+
 # do_user NAME HOME SHELL GROUP...
 do_user() {
   name=$1; home=$2; shell=$3; shift 3
   if ! id -u "$name" >/dev/null 2>&1; then
     if have useradd; then
-      if grep -q "^$name:" /etc/group; then set_group="-g $name"; else set_group=-U; fi
-      useradd --system --no-create-home $set_group --home-dir "$home" --shell "$shell" "$name"
+      if listed "$name" /etc/group; then set_group="-g $name"; else set_group=-U; fi
+      # shellcheck disable=SC2046
+      useradd --system --no-create-home $set_group $(also "$@") --home-dir "$home" --shell "$shell" "$name"
     else
-      grep -q "^$name:" /etc/group || addgroup -S "$name"
+      listed "$name" /etc/group || addgroup -S "$name"
       adduser -S -D -H -h "$home" -s "$shell" -G "$name" "$name"
     fi || die failed "cannot make the user $name"
   fi
+  [ $# -gt 0 ] || return 0
+  groups=$(id -Gn "$name")
   for group in "$@"; do
-    grep -q "^$group:" /etc/group || continue
-    case " $(id -Gn "$name") " in *" $group "*) continue;; esac
+    listed "$group" /etc/group || continue
+    case " $groups " in *" $group "*) continue;; esac
     if have usermod; then usermod -a -G "$group" "$name"; else addgroup "$name" "$group"; fi ||
       die failed "cannot take $name into the group $group"
   done
@@ -291,10 +439,9 @@ do_keygen() {
 # do_identity DIR OWNER: the certificate is the last to be put in place: with it the identity is whole.
 do_identity() {
   next=$1.next
-  for it in key roots chain; do
-    own "$next/$it.pem" "$2" && chmod 600 "$next/$it.pem" || die failed "cannot complete $next"
-  done
-  own "$next" "$2" && chmod 700 "$next" || die failed "cannot complete $next"
+  set -- "$1" "$2" "$next/key.pem" "$next/roots.pem" "$next/chain.pem"
+  [ -z "$2" ] || chown -h "$2" "$3" "$4" "$5" "$next" || die failed "cannot complete $next"
+  chmod 600 "$3" "$4" "$5" && chmod 700 "$next" || die failed "cannot complete $next"
   sync
   if [ ! -e "$1" ]; then mv "$next" "$1" || die failed "cannot make $1"; return; fi
   for it in key roots chain; do
@@ -429,6 +576,7 @@ do_command() {
 
 # do_wait WORD VALUE SECONDS
 do_wait() {
+  met "$1" "$2" >/dev/null 2>&1 && return
   end=$(($(date +%s) + $3))
   until met "$1" "$2" >/dev/null 2>&1; do
     if [ "$1" = http ] && ! have curl && ! have wget; then die failed "this host has neither curl nor wget"; fi
@@ -449,11 +597,9 @@ do_prune() {
   done
 }
 
-# do_manifest FILE SHA BYTES: the paths on stdin join those that are listed.
+# do_manifest FILE PATHS: the paths, a line each, join those that are listed.
 do_manifest() {
-  do_put "$1.new" 0600 "" "$2" "$3"
   fresh "$1.part"
-  cat "$1" "$1.new" 2>/dev/null | sort -u >>"$1.part" || die failed "cannot write $1"
-  rm -f "$1.new"
+  { [ ! -f "$1" ] || cat "$1"; printf '%s' "$2"; } | sort -u >>"$1.part" || die failed "cannot write $1"
   swap "$1.part" "$1" || die failed "cannot write $1"
 }

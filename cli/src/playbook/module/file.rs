@@ -9,7 +9,7 @@ use super::{
         plan::{Change, PlannedStep},
         sh::{call, unhex},
     },
-    Act, Cx, Diff, Form, Found, Input, Part, Way, attributes, check_mode, check_owner, check_path, may, must, text,
+    Cx, Diff, Form, Found, Part, Way, attributes, check_mode, check_owner, check_path, may, must, put, text,
 };
 
 pub(super) const FORM: Form = Form {
@@ -123,12 +123,8 @@ impl Part for File {
     }
 
     fn way(&self, cx: &Cx<'_>, _step: &PlannedStep) -> Result<Way, String> {
-        let bytes = self.bytes(cx)?;
-        let (sha, size) = (sha256(&bytes).to_string(), bytes.len().to_string());
         let owner = self.owner.as_deref().unwrap_or_default();
-        let mut act = Act::new(call("do_put", [self.path.as_str(), self.mode(), owner, &sha, &size]));
-        act.input.push(Input::Bytes(bytes));
-        Ok(Way::Act(act))
+        Ok(Way::Act(put((&self.path, self.mode(), owner), self.bytes(cx)?, self.secret.is_some())))
     }
 
     fn makes(&self) -> Vec<String> {

@@ -11,9 +11,7 @@ use super::{
         plan::PlannedStep,
         sh::call,
     },
-    Act, Cx, Diff, Form, Found, Input, Part, Way, check_owner, check_path,
-    file::sha256,
-    may, must,
+    Act, Cx, Diff, Form, Found, Part, Way, check_owner, check_path, may, must, put,
 };
 
 pub(super) const FORM: Form = Form {
@@ -102,10 +100,10 @@ impl Key {
     pub(super) fn answer(&self, signed: &SignedKey) -> Act {
         let mut act = Act::new("");
         for (name, text) in [("roots.pem", &signed.roots_pem), ("chain.pem", &signed.chain_pem)] {
-            let (sha, size) = (sha256(text.as_bytes()).to_string(), text.len().to_string());
             let path = format!("{}.next/{name}", self.dir);
-            act.script.push_str(&call("do_put", [path.as_str(), "0600", "", &sha, &size]));
-            act.input.push(Input::Bytes(text.clone().into_bytes()));
+            let part = put((&path, "0600", ""), text.clone().into_bytes(), false);
+            act.script.push_str(&part.script);
+            act.input.extend(part.input);
         }
         act.script.push_str(&call("do_identity", [self.dir.as_str(), self.owner.as_deref().unwrap_or_default()]));
         act

@@ -27,7 +27,7 @@ use super::{
     controller::{Controller, KeyRequest, SignedKey},
     plan::{Change, PlannedStep},
     render::Kind,
-    sh::Words,
+    sh::{Words, call},
 };
 
 /// What a step makes true.
@@ -177,6 +177,22 @@ impl Act {
     }
 }
 
+/// A text that is written in the script itself is at most this long.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Puts a small file in place. What is no secret is written by the script itself, which costs the host no program; a
+/// secret, or what is long, comes through stdin.
+pub(super) fn put((path, mode, owner): (&str, &str, &str), bytes: Vec<u8>, is_secret: bool) -> Act {
+    let text = std::str::from_utf8(&bytes).ok().filter(|it| it.len() <= TEXT_BYTES_MAX && !it.contains('\0'));
+    if let (Some(text), false) = (text, is_secret) {
+        return Act::new(call("do_text", [path, mode, owner, text]));
+    }
+    let (sha, size) = (file::sha256(&bytes).to_string(), bytes.len().to_string());
+    let mut act = Act::new(call("do_put", [path, mode, owner, &sha, &size]));
+    act.input.push(Input::Bytes(bytes));
+    act
+}
+
 /// How a step is carried out.
 pub(super) enum Way {
     /// By one script.
@@ -264,6 +280,17 @@ impl Module {
             return Some(Self::Process(Process { state: Started, ..it.clone() }));
         }
         None
+    }
+
+    /// Whether it installs a program or keeps one running.
+    pub(super) fn runs_or_is_run(&self) -> bool {
+        use unit::Running::{Restarted, Started};
+        match self {
+            Self::Binary(_) => true,
+            Self::Unit(it) => matches!(it.state, Some(Started | Restarted)),
+            Self::Process(it) => matches!(it.state, Started | Restarted),
+            _ => false,
+        }
     }
 
     /// The script that puts a signed key in place.

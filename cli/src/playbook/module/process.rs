@@ -109,7 +109,7 @@ impl Part for Process {
         for (name, exe) in &self.runs {
             let pid_file = format!("{}/{name}.pid", self.run_dir.as_deref().unwrap_or_default());
             let words = |it: &str| call("", [it]).trim().to_owned();
-            let pid = format!("\"$(cat {} 2>/dev/null | tr -cd 0-9)\"", words(&pid_file));
+            let pid = format!("\"$(number {})\"", words(&pid_file));
             script.push_str(&format!("q_exe {} {pid} {}\n", words(step), words(exe)));
         }
         if let Some(stamp) = &self.stamp {

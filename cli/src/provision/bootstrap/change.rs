@@ -184,7 +184,7 @@ async fn change_wave(
         journal.host(name, HostState::Begun, None);
         let begun = Instant::now();
         let applied = playbook::apply(&Locked::new(host.as_ref(), lock), &part.plan, &run.office, None).await;
-        let applied = match applied {
+        let applied = match applied.map_err(Failure::from) {
             Ok(report) => {
                 let took = human::duration(human::ms(begun.elapsed()));
                 journal.host(name, HostState::Done, None);
@@ -192,7 +192,6 @@ async fn change_wave(
                 Ok(part.changes())
             }
             Err(failure) => {
-                let failure = Failure::from(failure);
                 let why = failure.why.clone().unwrap_or_default();
                 journal.host(name, HostState::Failed, Some(&why));
                 run.board.end(name, false, &format!("{}: {why}", failure.what));

@@ -86,6 +86,8 @@ pub(crate) struct Facts {
     pub(crate) runs: Vec<Process>,
     /// Who holds the lock of this host.
     pub(crate) lock: Option<String>,
+    /// Who last ran a script that changes the host, empty when nobody has since it started; it is said before `lock`.
+    pub(crate) changer: Option<String>,
 }
 
 /// Room on a file system.
@@ -180,6 +182,7 @@ impl Facts {
             "raft" => self.has_raft |= value == "log",
             "root" => self.root = fingerprint(value),
             "lock" => self.lock = text(),
+            "changer" => self.changer = value.strip_prefix('-').map(|it| it.trim().to_owned()),
             _ => self.take_listed(name, value),
         }
     }
@@ -245,7 +248,7 @@ impl Process {
 }
 
 /// Without anything that a terminal would obey; a host's words are shown to people.
-fn clean(value: &str) -> String {
+pub(super) fn clean(value: &str) -> String {
     value.chars().filter(|it| !it.is_control()).take(4096).collect::<String>().trim().to_owned()
 }
 
@@ -292,7 +295,7 @@ mod tests {
         disk_opt\t2048 77 /opt disk\ndisk_var\t2048 - /\nnoexec\t/opt\naddress\teth0 10.20.1.7/16\naddress\t- ::1\n\
         address\tnonsense\nlistens\t7443 tcp 0100007F:1D13 4711 /usr/bin/python 3\nlistens\t7946 udp6 0:1F0A -\n\
         gpus\t8\nrelease\t0.1.0-aabbccdd\nconfig_mesh\tlab\nconfig_node\tgpu-7\nraft\tmeta\nruns\t12 /opt/mesh/x\n\
-        novelty\tyes\nlock\tada from desk\nend\t1\n";
+        novelty\tyes\nchanger\t- bob since noon, run r pid 7\nlock\tada from desk\nend\t1\n";
 
     #[test]
     fn an_answer_is_read_line_by_line() {

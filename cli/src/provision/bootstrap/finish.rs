@@ -139,28 +139,6 @@ pub(crate) struct Verified {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Examines the hosts that were changed once more: the files and the running executables must be those of the release.
-async fn look_again(run: &Run<'_>, known: &mut Known, outcome: &mut Outcome, journal: &Journal) {
-    let changed = |name: &str| outcome.done.get(name).is_some_and(|count| *count > 0);
-    run.board.phase("comparing what runs with what was installed");
-    let examined = run.examine(known, changed).await;
-    let wrong: Vec<(String, Failure)> = examined
-        .into_iter()
-        .filter_map(|(member, plan)| {
-            let failure = match plan {
-                Ok(plan) => verify::not_of_release(&plan)?,
-                Err(failure) => failure,
-            };
-            Some((member.name().to_owned(), failure))
-        })
-        .collect();
-    for (name, failure) in wrong {
-        journal.host(&name, HostState::Failed, failure.why.as_deref().or(Some(&failure.what)));
-        outcome.done.remove(&name);
-        known.failures.insert(name, failure);
-    }
-}
-
 /// Waits for the nodes, and dials every engine from every router.
 pub(crate) async fn verify(
     run: &Run<'_>,
@@ -170,7 +148,6 @@ pub(crate) async fn verify(
 ) -> Result<Verified> {
     let Some(agent) = run.agent() else { return Ok(Verified::default()) };
     let doors = Doors::new(&run.identity()?, &known.fleet)?;
-    look_again(run, known, outcome, journal).await;
     let names: Vec<String> = outcome.done.keys().cloned().collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     run.board.phase(&format!("waiting for {} nodes", names.len()));

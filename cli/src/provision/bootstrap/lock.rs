@@ -1,6 +1,9 @@
 //! One operator at a time on a host: a lock that ends with the connection that holds it, and scripts that end with it.
 
-use super::journal::whoami;
+use super::{
+    facts::{Facts, clean},
+    journal::whoami,
+};
 use crate::{
     Exit, Failure, Result,
     host::{Held, Host, HostError, Job, Output},
@@ -54,7 +57,9 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   nap
 done
 exec 8>&-
-printf 'held %s %s\n' "$$" "$ended"
+changer=
+IFS= read -r changer <"$work"
+printf 'held %s %s %s\n' "$$" "${ended:--}" "$changer"
 # What waits must not hold the lock itself when this shell is killed.
 cat >/dev/null 9>&-
 : >"$lock"
@@ -83,6 +88,15 @@ pub(crate) struct Lock {
     holder: String,
     /// Something that a lost connection had left was ended: what was seen before may be so no more.
     pub(crate) has_ended: bool,
+    /// Whoever ran the last script that changed the host, as in `Facts::changer`.
+    changer: String,
+}
+
+impl Lock {
+    /// Whether nobody can have changed the host by these locks since it said so.
+    pub(crate) fn is_as_seen(&self, facts: &Facts) -> bool {
+        !self.has_ended && facts.lock.is_none() && facts.changer.as_ref() == Some(&self.changer)
+    }
 }
 
 /// Locks a host for a run; what this run, or another one that nobody carries out any more, has left there is ended.
@@ -105,9 +119,11 @@ pub(crate) async fn take<H: Host>(
         let (word, rest) = held.line.split_once(' ').unwrap_or((&held.line, ""));
         match word {
             "held" if held.status.is_none() => {
-                let (pid, more) = rest.split_once(' ').unwrap_or((rest, ""));
-                let (holder, has_ended) = (format!("{who} pid {pid}"), more == "ended");
-                return Ok(Lock { _held: held, root: root.to_owned(), holder, has_ended });
+                let mut words = rest.splitn(3, ' ');
+                let (pid, ended) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                let (holder, has_ended) = (format!("{who} pid {pid}"), ended == "ended");
+                let changer = clean(words.next().unwrap_or_default());
+                return Ok(Lock { _held: held, root: root.to_owned(), holder, has_ended, changer });
             }
             "busy" => match run_of(rest).filter(|it| *it != over && is_abandoned(it)) {
                 Some(left) => over = left.to_owned(),
@@ -174,7 +190,7 @@ impl<H: Host> Host for Locked<'_, H> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::*;
+    use super::{super::facts::probe, *};
     use crate::host::shell::Shell;
 
     const NO_RUN: &(dyn Fn(&str) -> bool + Sync) = &|_| false;
@@ -199,6 +215,31 @@ mod tests {
         while let Err(failure) = take(&second, root, "run-2", NO_RUN).await {
             assert!(Instant::now() < end, "the lock of a dead operator stays: {failure}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_was_there_between_the_look_and_the_lock_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, host) = (dir.path().to_str().unwrap(), Shell::new("h1"));
+        let look = async || probe(&host, root, &[]).await.unwrap();
+        let untouched = look().await;
+        let held = take(&host, root, "run-1", NO_RUN).await.unwrap();
+        assert!(held.is_as_seen(&untouched), "nobody was there");
+        let during = look().await;
+        Locked::new(&host, &held).run(Job::new("change", ":")).await.unwrap();
+        drop(held);
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut after = look().await;
+        while after.lock.is_some() {
+            assert!(Instant::now() < end, "the lock stays");
+            after = look().await;
+        }
+        let next = take(&host, root, "run-2", NO_RUN).await.unwrap();
+        // Who held the lock at the look may have gone on afterwards, whether anything shows it or not.
+        let seen = [&untouched, &during, &after].map(|it| next.is_as_seen(it));
+        assert_eq!(seen, [false, false, true]);
+        let silent = Facts { changer: None, ..after };
+        assert!(!next.is_as_seen(&silent), "a host that does not say is not believed");
     }
 
     /// A script and all that it has started, as a lost connection leaves them.

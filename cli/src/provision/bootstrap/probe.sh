@@ -11,9 +11,13 @@ first() { [ -r "$1" ] && IFS= read -r line <"$1" && say "$2" "$line"; }
 runs() { [ -n "$1" ] && [ "$(readlink "/proc/$1/exe" 2>/dev/null)" = "$2" ]; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-say arch "$(uname -m)"
-say kernel "$(uname -r)"
-say hostname "$(uname -n)"
+# None of the three holds a space; whatever is asked for, uname says them in this order.
+read -r name release machine <<EOF
+$(uname -nrm)
+EOF
+say arch "$machine"
+say kernel "$release"
+say hostname "$name"
 say clock_s "$(date +%s)"
 say uid "$(id -u)"
 [ -n "$SSH_CONNECTION" ] && say ssh "$SSH_CONNECTION"
@@ -37,23 +41,51 @@ fi
 has flock || say lacks flock
 has sha256sum || say lacks sha256sum
 
-# Where things will lie: the nearest directory that exists.
-for part in opt var; do
-  dir=$root/$part
+# Where things will lie: the nearest directories that exist.
+nearest() {
+  dir=$root/$1
   while [ ! -d "$dir" ] && [ -n "$dir" ]; do dir=${dir%/*}; done
-  [ -n "$dir" ] || dir=/
-  disk=$(df -Pk "$dir" 2>/dev/null | tail -n 1)
+  dir=${dir:-/}
+}
+nearest opt; opt=$dir
+nearest var; var=$dir
+# field N WORDS...: one of the words.
+field() {
+  field=
+  [ $# -gt "$1" ] || return 0
+  shift "$1"
+  field=$1
+}
+# disk NAME KIBS INODES: of two lines of df; a mount point may hold spaces.
+disk() {
   set -f
   # shellcheck disable=SC2086
-  kept=$*; set -- $disk; free=$4; mount=${6:-/}; set -- $kept
+  field 4 $2; free=$field
+  # shellcheck disable=SC2086
+  field 4 $3; inodes=$field
   set +f
-  say "disk_$part" "$free $(df -Pi "$dir" 2>/dev/null | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4) $mount"
-  options=$(while read -r _ at _ options _; do [ "$at" = "$mount" ] && echo "$options"; done </proc/mounts 2>/dev/null | tail -n 1)
+  mount=/${2#*% /}
+  case $2 in *%*) ;; *) mount=/;; esac
+  say "disk_$1" "$free $inodes $mount"
+  options=
+  [ ! -r /proc/mounts ] || while read -r _ at _ it _; do [ "$at" != "$mount" ] || options=$it; done </proc/mounts
   case ,$options, in *,noexec,*) say noexec "$mount";; esac
   case ,$options, in *,ro,*) say readonly "$mount";; esac
-done
+}
+{ IFS= read -r _; IFS= read -r opt_kib; IFS= read -r var_kib; } <<EOF
+$(df -Pk "$opt" "$var" 2>/dev/null)
+EOF
+{ IFS= read -r _; IFS= read -r opt_inodes; IFS= read -r var_inodes; } <<EOF
+$(df -Pi "$opt" "$var" 2>/dev/null)
+EOF
+disk opt "$opt_kib" "$opt_inodes"
+disk var "$var_kib" "$var_inodes"
 
-if has ip; then ip -o addr show 2>/dev/null | head -n 256 | tr -s ' ' | cut -d ' ' -f 2,4 | while IFS= read -r it; do say address "$it"; done
+count=0
+if has ip; then ip -o addr show 2>/dev/null | while read -r _ interface _ address _; do
+  count=$((count + 1)); [ "$count" -le 256 ] || break
+  say address "$interface $address"
+done
 else hostname -I 2>/dev/null | tr ' ' '\n' | head -n 256 | while IFS= read -r it; do [ -n "$it" ] && say address "- $it"; done; fi
 
 first /proc/driver/nvidia/version gpu_driver
@@ -75,10 +107,12 @@ if [ $# -gt 0 ]; then
     set -- "$@" -e "$(printf ':%04X [0-9A-F]*:[0-9A-F]* 0[A7] ' "$port")"
     shift
   done
-  listens=$(for table in tcp:0A tcp6:0A udp:07 udp6:07; do
-    grep "$@" "/proc/net/${table%:*}" 2>/dev/null | while read -r _ at _ state _ _ _ _ _ inode _; do
-      [ "$state" = "${table#*:}" ] && echo "$((0x${at##*:})) ${table%:*} $at $inode"
-    done
+  # `tcp:   7: ADDRESS PEER STATE ...`
+  listens=$(cd /proc/net 2>/dev/null && grep -s "$@" tcp tcp6 udp udp6 | while IFS=: read -r table _ it; do
+    read -r at _ state _ _ _ _ _ inode _ <<EOF
+$it
+EOF
+    case $table:$state in tcp*:0A|udp*:07) echo "$((0x${at##*:})) $table $at $inode";; esac
   done)
 fi
 if [ -n "$listens" ]; then
@@ -117,6 +151,10 @@ while read -r pid path; do
 done <<EOF
 $executables
 EOF
+# Who changed it last, and only then who changes it now: whoever begins in between is seen by one of the two.
+work=$root/run/mesh-bootstrap.work
+line=
+if [ ! -e "$work" ] || { [ -r "$work" ] && IFS= read -r line <"$work"; } || [ ! -s "$work" ]; then say changer "-$line"; fi
 lock=$root/run/mesh-bootstrap.lock
 if [ -s "$lock" ] && has flock && ! flock -n "$lock" true 2>/dev/null; then first "$lock" lock; fi
 say end 1

@@ -21,6 +21,7 @@ use mesh_proto::{
     files::{create_private_dir, write_private},
 };
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::oneshot;
 
 use crate::{Exit, Failure, Result, context::Dirs};
 
@@ -43,6 +44,17 @@ pub(crate) enum PassphraseFrom {
     /// The first line that a command prints.
     Command(String),
 }
+
+/// A new root, sealed and not yet kept.
+pub(crate) struct Sealed {
+    issuer: Issuer,
+    certificate: String,
+    text: String,
+    passphrase: SecretString,
+}
+
+/// A new root that is being sealed.
+pub(crate) type Sealing = oneshot::Receiver<Result<Sealed>>;
 
 /// Where the identity of one mesh lies on the operator's machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,31 +104,48 @@ impl RootDir {
         if self.exists() {
             return self.open(&self.passphrase(from, false)?).map(|it| (it, false));
         }
+        self.keep(self.seal(self.passphrase(from, true)?, now)?)
+    }
+
+    /// Begins to seal a new root where nobody waits for it: half a second in which hosts can be connected to.
+    ///
+    /// # Errors
+    /// When the passphrase cannot be used.
+    pub(crate) fn begin(&self, from: &PassphraseFrom, now: Timestamp) -> Result<Sealing> {
         let passphrase = self.passphrase(from, true)?;
-        let _turn = turn(&self.dir).map_err(|error| self.failed("cannot make the root").why(error))?;
-        // Another command may have made it while this one was waiting: a mesh has one root.
+        let (done, sealing) = oneshot::channel();
+        let root = self.clone();
+        // Nobody waits for it any more when the command has ended before.
+        std::thread::spawn(move || done.send(root.seal(passphrase, now)).is_ok());
+        Ok(sealing)
+    }
+
+    /// Makes a sealed root the one of the mesh, unless another command was quicker; says whether it did.
+    pub(crate) fn keep(&self, sealed: Sealed) -> Result<(Issuer, bool)> {
+        let failed = |why: &dyn std::fmt::Display| self.failed("cannot make the root").why(why);
+        let _turn = turn(&self.dir).map_err(|error| failed(&error))?;
         if self.exists() {
-            return self.open(&passphrase).map(|it| (it, false));
+            return self.open(&sealed.passphrase).map(|it| (it, false));
         }
-        self.make(passphrase, now).map(|it| (it, true))
+        write_private(&self.certificate(), sealed.certificate.as_bytes()).map_err(|error| failed(&error))?;
+        // Last: with it the root is there.
+        write_private(&self.file(), sealed.text.as_bytes()).map_err(|error| failed(&error))?;
+        Ok((sealed.issuer, true))
     }
 
     fn failed(&self, what: &str) -> Failure {
         Failure::new(Exit::Failed, format!("{what} of mesh {}", self.mesh)).at(self.file().display().to_string())
     }
 
-    fn make(&self, passphrase: SecretString, now: Timestamp) -> Result<Issuer> {
+    fn seal(&self, passphrase: SecretString, now: Timestamp) -> Result<Sealed> {
         let failed = |why: &dyn std::fmt::Display| self.failed("cannot make the root").why(why);
-        let root = Issuer::new_root(&self.mesh, now).map_err(|error| failed(&error))?;
-        let certificate = cert::write_pem(root.roots());
-        let plain = Zeroizing::new(format!("{}{certificate}", *Zeroizing::new(root.key_pem())));
-        let mut recipient = Recipient::new(passphrase);
+        let issuer = Issuer::new_root(&self.mesh, now).map_err(|error| failed(&error))?;
+        let certificate = cert::write_pem(issuer.roots());
+        let plain = Zeroizing::new(format!("{}{certificate}", *Zeroizing::new(issuer.key_pem())));
+        let mut recipient = Recipient::new(passphrase.clone());
         recipient.set_work_factor(WORK_FACTOR);
-        let sealed = age::encrypt_and_armor(&recipient, plain.as_bytes()).map_err(|error| failed(&error))?;
-        write_private(&self.certificate(), certificate.as_bytes()).map_err(|error| failed(&error))?;
-        // Last: with it the root is there.
-        write_private(&self.file(), sealed.as_bytes()).map_err(|error| failed(&error))?;
-        Ok(root)
+        let text = age::encrypt_and_armor(&recipient, plain.as_bytes()).map_err(|error| failed(&error))?;
+        Ok(Sealed { issuer, certificate, text, passphrase })
     }
 
     fn open(&self, passphrase: &SecretString) -> Result<Issuer> {

@@ -14,6 +14,7 @@ use mesh_core::{
     kind::Role,
 };
 use mesh_proto::{ca::Issuer, client::sentence, tls::Identity};
+use tokio::sync::Mutex;
 
 use super::{
     board::{Board, Style},
@@ -23,7 +24,7 @@ use super::{
     member::{Coordinator, Fleet, Member, data_address, ports, root_prefix},
     office::Office,
     plan::{FleetPlan, HostPart},
-    root::{PassphraseFrom, RootDir, gossip_keys},
+    root::{PassphraseFrom, RootDir, Sealing, gossip_keys},
     rules::{self, Finding, Gravity},
 };
 use crate::{
@@ -71,6 +72,8 @@ pub(crate) struct Run<'a> {
     pub(crate) root: RootDir,
     pub(crate) made: Option<Made>,
     playbook: Playbook,
+    /// The root of a new mesh, which takes its time.
+    sealing: Mutex<Option<Sealing>>,
 }
 
 /// What is known of the hosts.
@@ -121,7 +124,12 @@ impl<'a> Run<'a> {
         };
         let office = Office::new(&inventory.mesh, &release, keys, Arc::clone(&board))?;
         let operator = crate::cmd::up::operator_name();
-        Ok(Self { cx, orders, inventory, chosen, release, operator, board, office, root, made, playbook })
+        // A person is asked when it is clear what for.
+        let can_begin = !matches!(orders.passphrase, PassphraseFrom::Terminal | PassphraseFrom::Nowhere);
+        let is_new = !root.exists() && made.is_none() && !orders.only_look;
+        let sealing = (is_new && can_begin).then(|| root.begin(&orders.passphrase, human::now())).transpose()?;
+        let sealing = Mutex::new(sealing);
+        Ok(Self { cx, orders, inventory, chosen, release, operator, board, office, root, made, playbook, sealing })
     }
 
     /// Who the operator is in this mesh.
@@ -130,12 +138,20 @@ impl<'a> Run<'a> {
     }
 
     /// Opens the root, or makes it, and sees to the operator's own certificate.
-    pub(crate) fn open_root(&self) -> Result<()> {
+    pub(crate) async fn open_root(&self) -> Result<()> {
+        let mut sealing = self.sealing.lock().await;
         if self.office.can_sign() {
             return Ok(());
         }
         self.board.clear();
-        let (root, is_new): (Issuer, bool) = self.root.open_or_make(&self.orders.passphrase, human::now())?;
+        let sealed = match sealing.take() {
+            Some(sealing) => sealing.await.ok().transpose()?,
+            None => None,
+        };
+        let (root, is_new): (Issuer, bool) = match sealed {
+            Some(sealed) => self.root.keep(sealed)?,
+            None => self.root.open_or_make(&self.orders.passphrase, human::now())?,
+        };
         if is_new {
             self.board.say(&format!(
                 "the root of mesh {} is in {}: keep a copy of it, and its passphrase, in a safe place",
@@ -152,7 +168,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the root is needed before the mesh can be asked anything.
-    fn needs_root(&self) -> bool {
+    pub(crate) fn needs_root(&self) -> bool {
         !self.root.exists() || !identity::is_fresh(&self.root.operator(), &self.who(), human::now())
     }
 
@@ -234,11 +250,15 @@ impl<'a> Run<'a> {
 
     /// Asks the coordinators that run, as far as the operator has a certificate.
     async fn look(&self, fleet: &Fleet, hosts: &BTreeMap<String, Arc<SshHost>>) -> Result<Seen> {
+        // A mesh that this machine has no root of, and has not made, cannot know it.
+        if !self.root.exists() && self.made.is_none() {
+            return Ok(Seen { why: "there is no root yet".to_owned(), ..Seen::default() });
+        }
         if self.needs_root() {
             if self.orders.only_look {
                 return Ok(Seen { why: "the operator has no certificate yet".to_owned(), ..Seen::default() });
             }
-            self.open_root()?;
+            self.open_root().await?;
         }
         // A mesh of hosts that nobody has installed anything on has nothing to say.
         if self.made.is_none() && hosts.is_empty() {
@@ -299,10 +319,14 @@ impl<'a> Run<'a> {
         self.board.phase(&format!("comparing {} hosts with what they should be", known.members.len()));
         let examined = self.examine(known, |_| true).await;
         let is_made = self.made.is_some() || known.seen.is_made;
+        // One that an earlier run could not finish runs, and the mesh does not know it: nobody waits for it to be back.
+        let serves = |name: &str| {
+            is_made && (!known.seen.answers || known.seen.nodes.iter().any(|it| crate::cmd::nodes::name_of(it) == name))
+        };
         let (mut parts, mut failures) = (Vec::new(), BTreeMap::new());
         for (member, plan) in examined {
             match plan {
-                Ok(plan) => parts.push(self.part(member, plan, is_made)),
+                Ok(plan) => parts.push(self.part(member, plan, serves(member.name()))),
                 // What is wrong with the playbook is wrong for every host.
                 Err(failure) if failure.exit == Exit::Invalid => return Err(failure),
                 Err(failure) => {
@@ -326,7 +350,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn part(&self, member: &Member, plan: HostPlan, is_made: bool) -> HostPart {
+    fn part(&self, member: &Member, plan: HostPlan, serves: bool) -> HostPart {
         use playbook::Controller;
         HostPart {
             name: member.name().to_owned(),
@@ -334,7 +358,7 @@ impl<'a> Run<'a> {
             api: member.api().to_string(),
             roles: member.entry.roles.iter().map(ToString::to_string).collect(),
             // Agents of a mesh that is not made yet run, and serve nobody.
-            in_service: is_made && !member.facts.runs.is_empty(),
+            in_service: serves && !member.facts.runs.is_empty(),
             upload_bytes: plan.upload_bytes(|name| self.office.blob(name).map_or(0, |it| it.size_bytes)),
             plan,
         }

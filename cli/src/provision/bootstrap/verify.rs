@@ -16,7 +16,6 @@ use crate::{
     Exit, Failure,
     cmd::nodes::{name_of, spec_of},
     host::{Host, Job},
-    playbook::{HostPlan, Module, PlannedStep},
 };
 
 /// How often the mesh is looked at.
@@ -92,26 +91,6 @@ pub(crate) fn late(name: &str, why: &str) -> Failure {
     Failure::new(Exit::Deadline, format!("it is installed, but not in service: {why}"))
         .at(name)
         .next(format!("mesh describe node {name}; its log: journalctl -u mesh-agentd, or /var/log/mesh, on the host"))
-}
-
-/// What a host that was just changed has and runs that is not of this release. Pure.
-///
-/// The plan is that of an examination after the change: its digests are of the files that are there now, and of the
-/// executables that run.
-pub(crate) fn not_of_release(plan: &HostPlan) -> Option<Failure> {
-    let runs = |it: &&PlannedStep| matches!(it.module, Some(Module::Binary(_) | Module::Unit(_) | Module::Process(_)));
-    let wrong: Vec<String> = plan
-        .changes()
-        .filter(runs)
-        .flat_map(|it| &it.changes)
-        .map(|it| format!("{}: {}, not {}", it.what, it.before, it.after))
-        .collect();
-    (!wrong.is_empty()).then(|| {
-        Failure::new(Exit::Mismatch, "it was changed, but what it has or runs is not what was installed")
-            .at(plan.host.as_str())
-            .why(wrong.join("\n"))
-            .next("see who else changes files or services there, and test its disk; then the same command again")
-    })
 }
 
 /// An engine as seen from routers.
@@ -233,34 +212,6 @@ mod tests {
                 "door: its router has not reported",
                 "none: the mesh does not list it"
             ]
-        );
-    }
-
-    #[test]
-    fn what_is_there_after_a_change_is_of_the_release() {
-        let step = |module: &str, before: &str, after: &str| -> PlannedStep {
-            let text = format!(
-                r#"{{"id": "x", "status": "change", "changes": [{{"what": "w", "before": "{before}", "after": "{after}"}}], "module": {module}}}"#
-            );
-            serde_json::from_str(&text).unwrap()
-        };
-        let binary = r#"{"binary": {"name": "mesh-routerd", "to": "/b"}}"#;
-        let process = r#"{"process": {"tool": "/t", "config": "/c", "pid_file": "/p", "log": "/l", "run_dir": "/r"}}"#;
-        let check = |steps: Vec<PlannedStep>, expected: Option<&str>| {
-            let plan = HostPlan { host: "h1".into(), playbook: "bootstrap".into(), root: true, steps };
-            let failure = not_of_release(&plan);
-            assert!(failure.as_ref().is_none_or(|it| it.exit == Exit::Mismatch && it.next.is_some()), "{failure:?}");
-            assert_eq!(failure.and_then(|it| it.why).as_deref(), expected);
-        };
-        check(vec![], None);
-        // What somebody does to a directory meanwhile does not speak against what runs.
-        check(vec![step(r#"{"dir": {"path": "/d"}}"#, "mode 0700", "mode 0755")], None);
-        let other = step(process, "running another program than the installed one", "restarted");
-        check(
-            vec![step(binary, "digest 01020304", "digest 0a0b0c0d"), other],
-            Some(
-                "w: digest 01020304, not digest 0a0b0c0d\nw: running another program than the installed one, not restarted",
-            ),
         );
     }
 }
