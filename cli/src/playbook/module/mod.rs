@@ -285,12 +285,9 @@ impl Module {
     /// Whether it installs a program or keeps one running.
     pub(super) fn runs_or_is_run(&self) -> bool {
         use unit::Running::{Restarted, Started};
-        match self {
-            Self::Binary(_) => true,
-            Self::Unit(it) => matches!(it.state, Some(Started | Restarted)),
-            Self::Process(it) => matches!(it.state, Started | Restarted),
-            _ => false,
-        }
+        let unit = if let Self::Unit(it) = self { it.state } else { None };
+        let process = if let Self::Process(it) = self { Some(it.state) } else { None };
+        matches!(self, Self::Binary(_)) || matches!(unit.or(process), Some(Started | Restarted))
     }
 
     /// The script that puts a signed key in place.

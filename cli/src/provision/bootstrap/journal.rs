@@ -261,9 +261,11 @@ pub(crate) fn is_abandoned(dirs: &Dirs, id: &str) -> bool {
 /// Every run there is, the newest first.
 pub(crate) fn list(dirs: &Dirs) -> Vec<Story> {
     let entries = fs::read_dir(runs(dirs)).into_iter().flatten().flatten();
-    let mut ids: Vec<String> = entries.filter_map(|it| it.file_name().into_string().ok()).collect();
-    ids.sort_by(|a, b| b.cmp(a));
-    ids.iter().filter_map(|id| read(dirs, id).ok()).collect()
+    let ids = entries.filter_map(|it| it.file_name().into_string().ok());
+    let mut all: Vec<Story> = ids.filter_map(|id| read(dirs, &id).ok()).collect();
+    // Their ids tell seconds: of two in the same one, the later is known by its time.
+    all.sort_by(|a, b| (b.head.at, &b.head.id).cmp(&(a.head.at, &a.head.id)));
+    all
 }
 
 /// The newest run of a command over a mesh that came as far as its hosts.
@@ -371,5 +373,19 @@ mod tests {
             assert!(!is_abandoned(&dirs, wrong));
             assert_eq!(read(&dirs, wrong).unwrap_err().what, format!("no run `{wrong}`"));
         }
+    }
+
+    #[test]
+    fn of_two_runs_in_one_second_the_later_is_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = Dirs { state: dir.path().join("state"), config: dir.path().join("config") };
+        let mesh = MeshName::new("lab").unwrap();
+        for (id, after_ms) in [("20261121T133500-bbbb", 0), ("20261121T133500-aaaa", 7), ("20261121T133459-cccc", 0)] {
+            let head = Head::new(Deed::Reset, &mesh, Path::new("hosts.yaml"));
+            let at = Timestamp(1_795_268_100_000 + after_ms - if id.contains("59") { 1000 } else { 0 });
+            let journal = Journal::begin(&dirs, Head { id: id.to_owned(), at, ..head }, "").unwrap();
+            journal.host("h1", HostState::Done, None);
+        }
+        assert_eq!(last(&dirs, Deed::Reset, &mesh, None).unwrap().head.id, "20261121T133500-aaaa");
     }
 }
