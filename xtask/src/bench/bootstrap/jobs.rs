@@ -28,6 +28,8 @@ fn needs(index: usize) -> &'static [&'static str] {
 pub(super) enum Job {
     Mesh,
     MeshAgain,
+    /// `mesh playbook run` with a playbook that does what the peers do, and no more.
+    MeshPeers,
     /// One connection a host: everything through the stdin of one remote shell.
     SshOne,
     /// Five connections a host: what people type.
@@ -44,6 +46,7 @@ impl Job {
         match self {
             Self::Mesh => "mesh bootstrap",
             Self::MeshAgain => "mesh bootstrap again",
+            Self::MeshPeers => "mesh playbook, what the peers do",
             Self::SshOne => "ssh, one connection",
             Self::SshScp => "ssh and scp",
             Self::Ansible => "Ansible",
@@ -132,7 +135,9 @@ impl Bench {
             folder.display()
         );
         fs::write(folder.join("inventory.ini"), inventory).context("write the inventory")?;
-        for (name, text) in [("one.sh", ONE), ("scp.sh", SCP), ("site.yml", SITE), ("ansible.cfg", CONFIG)] {
+        for (name, text) in
+            [("one.sh", ONE), ("scp.sh", SCP), ("site.yml", SITE), ("ansible.cfg", CONFIG), ("peers.yaml", PEERS)]
+        {
             fs::write(folder.join(name), text).with_context(|| format!("write {name}"))?;
         }
         let own = |path: &Path| path.to_owned();
@@ -149,6 +154,13 @@ impl Bench {
     pub(super) fn command(&self, job: Job) -> Command {
         match job {
             Job::Mesh | Job::MeshAgain => self.mesh(),
+            Job::MeshPeers => {
+                let mut command = Command::new(self.binaries.join("mesh"));
+                command.args(["playbook", "run"]).arg(self.folder.join("peers.yaml"));
+                command.args(["-f", &self.contact.hosts_yaml, "--yes", "--no-input"]);
+                self.at_home(&mut command);
+                command
+            }
             Job::SshOne => self.script("one.sh"),
             Job::SshScp => self.script("scp.sh"),
             Job::Ansible | Job::AnsibleAgain => {
@@ -166,12 +178,17 @@ impl Bench {
         let mut command = Command::new(self.binaries.join("mesh"));
         command.args(["bootstrap", &self.contact.hosts_yaml, "--yes", "--no-input", "--root-passphrase-file"]);
         command.arg(self.folder.join("passphrase"));
+        self.at_home(&mut command);
+        command
+    }
+
+    /// The bundle it installs from, and the home of the round.
+    fn at_home(&self, command: &mut Command) {
         if let Some(bundle) = &self.bundle {
             command.arg("--bundle").arg(bundle);
         }
         let home = self.folder.join("home");
         command.env("XDG_CONFIG_HOME", home.join("config")).env("XDG_STATE_HOME", home.join("state"));
-        command
     }
 
     fn script(&self, name: &str) -> Command {
@@ -236,6 +253,34 @@ const SITE: &str = r#"- hosts: hosts
     - ansible.builtin.copy: { content: "[Service]\nExecStart=/bin/true\n", dest: /etc/peer-ansible/unit, mode: "0644" }
     - ansible.builtin.shell: "pgrep -f '[s]leep 303' >/dev/null || setsid -f sleep 303 </dev/null >/dev/null 2>&1; pgrep -f '[s]leep 303' >/dev/null"
       changed_when: false
+"#;
+
+const PEERS: &str = r#"name: peers
+about: What the peers of the benchmark do
+root: true
+inputs:
+  node: the name of this host
+steps:
+  - name: programs
+    dir: {path: /opt/peer-mesh/bin, mode: "0755"}
+  - name: configuration
+    dir: {path: /etc/peer-mesh, mode: "0755"}
+  - name: state
+    dir: {path: /var/lib/peer-mesh, mode: "0755"}
+  - name: agent
+    binary: {name: mesh-agentd, to: /opt/peer-mesh/bin/mesh-agentd}
+  - name: router
+    when: node == 'h4'
+    binary: {name: mesh-routerd, to: /opt/peer-mesh/bin/mesh-routerd}
+  - name: mesh
+    when: node in ['h1', 'h2', 'h3']
+    binary: {name: mesh, to: /opt/peer-mesh/bin/mesh}
+  - name: its configuration
+    file: {path: /etc/peer-mesh/agent.conf, content: "node = \"bench\"\n"}
+  - name: its unit
+    file: {path: /etc/peer-mesh/unit, content: "[Service]\nExecStart=/bin/true\n"}
+  - name: process
+    command: {run: "setsid -f sleep 304 </dev/null >/dev/null 2>&1; pgrep -f 'sleep 304' >/dev/null"}
 "#;
 
 /// Tuned: pipelining, and no compression of the connection.
