@@ -87,7 +87,6 @@ attributes_of() {
   size=${shown##* }; size=${size:-0}
 }
 
-
 # q_path STEP PATH WANTED TEXT_MAX: what is there; the text of a file with another digest than WANTED. Much of it is told
 # by q_paths, which asks about all paths at once: a program that is started for each costs more than all the rest.
 asked=
@@ -377,8 +376,11 @@ do_set() {
 
 do_dir() {
   if [ ! -e "$1" ] && [ -n "$2" ] && have install; then
-    if [ -n "$3" ]; then (umask 022; install -d -m "$2" -o "${3%%:*}" -g "${3#*:}" "$1")
-    else (umask 022; install -d -m "$2" "$1"); fi || die failed "cannot make $1"
+    case $3 in
+      *:*) (umask 022; install -d -m "$2" -o "${3%%:*}" -g "${3#*:}" "$1");;
+      ?*) (umask 022; install -d -m "$2" -o "$3" "$1");;
+      *) (umask 022; install -d -m "$2" "$1");;
+    esac || die failed "cannot make $1"
     return
   fi
   (umask 022; mkdir -p "$1") || die failed "cannot make $1"
