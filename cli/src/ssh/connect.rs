@@ -174,17 +174,18 @@ impl Shared {
             hashed: target.hash_known_hosts,
         };
         let shaking = async {
-            let stream = stream(target, via.as_deref()).await?;
+            let (stream, round_trip) = stream(target, via.as_deref()).await?;
             let door = Door::new(judge, gone.clone());
-            client::connect_stream(preferred, stream, door).await.map_err(|shut| hung_up(&address, shut))
+            let shaken = client::connect_stream(preferred, stream, door).await;
+            shaken.map(|handle| (handle, round_trip)).map_err(|shut| hung_up(&address, shut))
         };
         let limit = target.connect_timeout;
-        let mut handle = timeout(limit, shaking)
+        let (mut handle, round_trip) = timeout(limit, shaking)
             .await
             .map_err(|_| Failed::again(&address, format!("no answer within {} s", limit.as_secs())))??;
         let logging_in = self.log_in(&mut handle, target, &address);
         match timeout(LOGIN_LIMIT, logging_in).await {
-            Ok(Ok(())) => Ok(Connection::new(handle, address, gone, via)),
+            Ok(Ok(())) => Ok(Connection::new((handle, round_trip), address, gone, via)),
             Ok(Err(NotIn::Gone)) => Err(Failed::again(&address, format!("while logging in: {}", gone.why()))),
             Ok(Err(NotIn::Refused(why))) => Err(HostError::Login { address, why }.into()),
             Ok(Err(NotIn::Unanswered(it))) => Err(HostError::Unanswered { why: it.why, next: it.next }.into()),
@@ -237,14 +238,16 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-async fn stream(target: &Target, via: Option<&Connection>) -> Result<Box<dyn Stream>, Failed> {
+/// A way to a host, and how long a round trip takes where that is known.
+async fn stream(target: &Target, via: Option<&Connection>) -> Result<(Box<dyn Stream>, Option<Duration>), Failed> {
     let address = target.address();
     let Some(via) = via else {
-        let stream = dial::tcp(&target.host, target.port).await.map_err(|error| Failed::again(&address, error))?;
-        return Ok(Box::new(stream));
+        let dialled = dial::tcp(&target.host, target.port).await;
+        let (stream, round_trip) = dialled.map_err(|error| Failed::again(&address, error))?;
+        return Ok((Box::new(stream), Some(round_trip)));
     };
     match via.stream(&target.host, target.port).await {
-        Ok(stream) => Ok(Box::new(stream)),
+        Ok(stream) => Ok((Box::new(stream), None)),
         Err(why @ Unopened::Refused(_)) => Err(Failed::again(&address, why)),
         Err(why) => Err(HostError::Connect { address, why: why.to_string() }.into()),
     }

@@ -1,8 +1,11 @@
 //! One SSH connection: what is agreed with the other end, whether it is who it should be, and why it ended.
 
 use std::{
-    sync::{Arc, OnceLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use russh::{
@@ -32,6 +35,8 @@ pub(super) struct Connection {
     pub(super) handle: Handle<Door>,
     /// `user@host:port`, for errors.
     pub(super) address: String,
+    /// The shortest round trip so far, in microseconds.
+    round_trip_us: AtomicU64,
     gone: Gone,
     opening: Semaphore,
     /// The bastion it goes through stays as long as it does.
@@ -57,8 +62,14 @@ pub(super) enum Unopened {
 }
 
 impl Connection {
-    pub(super) fn new(handle: Handle<Door>, address: String, gone: Gone, via: Option<Arc<Self>>) -> Self {
-        Self { handle, address, gone, opening: Semaphore::new(OPENING_MAX), _via: via }
+    pub(super) fn new(
+        (handle, dialled): (Handle<Door>, Option<Duration>),
+        address: String,
+        gone: Gone,
+        via: Option<Arc<Self>>,
+    ) -> Self {
+        let round_trip_us = AtomicU64::new(dialled.map_or(u64::MAX, micros));
+        Self { handle, address, round_trip_us, gone, opening: Semaphore::new(OPENING_MAX), _via: via }
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -70,10 +81,18 @@ impl Connection {
         self.gone.why()
     }
 
+    /// The shortest round trip so far: its length without what a busy machine adds to most of them.
+    pub(super) fn round_trip(&self) -> Duration {
+        Duration::from_micros(self.round_trip_us.load(Ordering::Relaxed))
+    }
+
     /// Opens a channel for one script.
     pub(super) async fn session(&self) -> Result<Channel<Msg>, Unopened> {
         let _turn = self.opening.acquire().await;
-        self.handle.channel_open_session().await.map_err(|error| self.unopened(&error, "a session"))
+        let asked = Instant::now();
+        let opened = self.handle.channel_open_session().await;
+        self.round_trip_us.fetch_min(micros(asked.elapsed()), Ordering::Relaxed);
+        opened.map_err(|error| self.unopened(&error, "a session"))
     }
 
     /// Opens a stream to a host behind this one.
@@ -94,6 +113,10 @@ impl Connection {
         }
         if self.is_gone() { Unopened::Gone(self.why()) } else { Unopened::Refused(error.to_string()) }
     }
+}
+
+fn micros(it: Duration) -> u64 {
+    u64::try_from(it.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Gone {

@@ -11,11 +11,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::frame::{self, Marker, Talk, TooMuch};
+use super::{
+    frame::{self, Marker, Talk, TooMuch},
+    pace::{self, Pace},
+};
 use crate::host::{Job, Part};
 
 /// How much of a file is read at a time.
-const PIECE_BYTES: usize = 256 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 /// How long the login shell and sudo may take before the script starts.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a script that has ended may keep its output open; something it left running may hold it for ever.
@@ -65,6 +68,8 @@ pub(super) struct Run<'a> {
     pub(super) quiet: bool,
     /// Its stdin ends with its input; otherwise it stays open.
     pub(super) ends: bool,
+    /// How many bytes may have been sent that the host has not taken yet.
+    pub(super) most_under_way: u64,
 }
 
 /// How far a script is: what the feeding waits for.
@@ -100,8 +105,9 @@ impl Script {
     pub(super) async fn go(&mut self, run: &Run<'_>) -> Result<(), Fault> {
         let Self { line, read, talk, body } = self;
         let stage = watch::Sender::new(Stage::Opening);
-        let feeding = feed(line.get()?, run, body, stage.subscribe());
-        let hearing = hear(read, talk, &stage, run.ends);
+        let pace = Pace::new(run.most_under_way);
+        let feeding = feed(line.get()?, run, body, (stage.subscribe(), &pace));
+        let hearing = hear(read, talk, (&stage, &pace), run.ends);
         tokio::pin!(feeding, hearing);
         let mut fed = false;
         loop {
@@ -172,7 +178,7 @@ async fn feed(
     write: &ChannelWriteHalf<Msg>,
     run: &Run<'_>,
     body: &str,
-    mut stage: watch::Receiver<Stage>,
+    (mut stage, pace): (watch::Receiver<Stage>, &Pace),
 ) -> Result<(), Fault> {
     if let Some((_, password)) = &run.through.password
         && *reach(&mut stage, Stage::Prompted).await? == Stage::Prompted
@@ -185,9 +191,10 @@ async fn feed(
     }
     let sent = async {
         write.data_bytes(body.as_bytes().to_vec()).await.map_err(|_| None)?;
+        pace.sent(body.len());
         let mut total = 0;
         for part in &run.job.input {
-            send_part(write, part, run.job, &mut total).await?;
+            send_part(write, part, (run.job, pace), &mut total).await?;
         }
         if run.ends { write.eof().await.map_err(|_| None) } else { Ok(()) }
     };
@@ -205,10 +212,11 @@ async fn reach(stage: &mut watch::Receiver<Stage>, wanted: Stage) -> Result<watc
 async fn send_part(
     write: &ChannelWriteHalf<Msg>,
     part: &Part<'_>,
-    job: &Job<'_>,
+    (job, pace): (&Job<'_>, &Pace),
     total: &mut u64,
 ) -> Result<(), Option<Fault>> {
     let mut tell = |bytes: usize| {
+        pace.sent(bytes);
         *total += bytes as u64;
         if let Some(sent) = job.sent {
             sent(*total);
@@ -223,15 +231,21 @@ async fn send_part(
             let unread = |error| Some(unreadable(path, &error));
             let mut file = tokio::fs::File::open(path).await.map_err(unread)?;
             file.seek(std::io::SeekFrom::Start(*offset)).await.map_err(unread)?;
-            file.set_max_buf_size(PIECE_BYTES);
+            file.set_max_buf_size(READ_BYTES);
             loop {
-                let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+                let mut piece = BytesMut::with_capacity(READ_BYTES);
                 let read = file.read_buf(&mut piece).await.map_err(unread)?;
                 if read == 0 {
                     break;
                 }
-                write.data_bytes(piece.freeze()).await.map_err(|_| None)?;
-                tell(read);
+                let mut rest = piece.freeze();
+                while !rest.is_empty() {
+                    let piece = rest.split_to(rest.len().min(pace::PIECE_BYTES));
+                    pace.turn().await;
+                    let bytes = piece.len();
+                    write.data_bytes(piece).await.map_err(|_| None)?;
+                    tell(bytes);
+                }
             }
         }
     }
@@ -246,7 +260,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
 async fn hear(
     read: &mut ChannelReadHalf,
     talk: &mut Talk,
-    stage: &watch::Sender<Stage>,
+    (stage, pace): (&watch::Sender<Stage>, &Pace),
     to_the_end: bool,
 ) -> Result<(), Fault> {
     let start_by = Instant::now() + START_LIMIT;
@@ -263,6 +277,7 @@ async fn hear(
             Ok(None | Some(ChannelMsg::Close)) => return ended(talk),
             Ok(Some(ChannelMsg::Failure)) => return Err(Fault::Refused),
             Ok(Some(ChannelMsg::Eof)) => eof = true,
+            Ok(Some(ChannelMsg::WindowAdjusted { new_size })) => pace.offered(new_size),
             Ok(Some(message)) => take(talk, message)?,
         }
         if talk.prompts > 1 {

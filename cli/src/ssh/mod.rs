@@ -14,6 +14,7 @@ mod jump;
 pub(crate) mod known_hosts;
 #[cfg(test)]
 mod openssh;
+mod pace;
 pub(crate) mod policy;
 pub(crate) mod secret;
 mod session;

@@ -19,6 +19,7 @@ use super::{
     connection::{Connection, Unopened},
     exec::{Fault, Run, Script, Through},
     frame::{CUT_SHORT, Marker, TooMuch},
+    pace,
 };
 use crate::{
     host::{Held, Host, HostError, Job, Output},
@@ -86,7 +87,8 @@ impl SshHost {
     async fn talk(&self, job: &Job<'_>, through: &Through) -> Result<Output, HostError> {
         let _turn = self.sessions.acquire().await;
         let quiet = self.quiet.load(Ordering::Relaxed);
-        let run = Run { job, marker: Marker::random(), through, quiet, ends: true };
+        let most_under_way = pace::most_under_way(self.connection.round_trip());
+        let run = Run { job, marker: Marker::random(), through, quiet, ends: true, most_under_way };
         let talked = async {
             let mut script = self.start(&run).await?;
             script.go(&run).await.map_err(|fault| self.fault(&run, fault))?;
@@ -108,8 +110,14 @@ impl SshHost {
     async fn stop(&self, stopped: &Run<'_>) {
         let mut job = Job::new("stop", STOP);
         job.args = vec![stopped.marker.as_str().into()];
-        let run =
-            Run { job: &job, marker: Marker::random(), through: stopped.through, quiet: stopped.quiet, ends: true };
+        let run = Run {
+            job: &job,
+            marker: Marker::random(),
+            through: stopped.through,
+            quiet: stopped.quiet,
+            ends: true,
+            most_under_way: u64::MAX,
+        };
         let stopping = async {
             let mut script = self.start(&run).await?;
             script.go(&run).await.map_err(|fault| self.fault(&run, fault))
@@ -247,7 +255,14 @@ impl Host for SshHost {
     async fn hold(&self, job: Job<'_>) -> Result<Held, HostError> {
         let through = self.through(job.root).await?;
         let turn = Arc::clone(&self.sessions).acquire_owned().await;
-        let run = Run { job: &job, marker: Marker::random(), through: &through, quiet: false, ends: false };
+        let run = Run {
+            job: &job,
+            marker: Marker::random(),
+            through: &through,
+            quiet: false,
+            ends: false,
+            most_under_way: u64::MAX,
+        };
         let limit = job.timeout;
         let starting = async {
             let mut script = self.start(&run).await?;
