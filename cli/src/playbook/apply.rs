@@ -9,7 +9,7 @@ use super::{
     examine::{SCRIPT_BYTES_MAX, made},
     module::{Act, Cx, Found, Input, Module, Way},
     render::Renderer,
-    sh::{HOST, Words, answers, unhex},
+    sh::{HOST, Words, answers, call, unhex},
 };
 use crate::{
     Exit, Failure,
@@ -19,6 +19,9 @@ use crate::{
 /// What to do when bytes are not what they were, on the way or on a disk.
 const MISMATCH_NEXT: &str =
     "see who else changes files or services there, and test its disk and its network; then the same command again";
+
+/// The longest words for when a file has changed.
+const CHANGE_MAX: usize = 100;
 
 /// What a run did on a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -70,7 +73,8 @@ pub(crate) async fn apply<H: Host>(
             report: Box::default(),
         })?,
     };
-    let mut run = Run { host, plan, cx: &cx, report: Report::default(), batch: Batch::default() };
+    let mut run =
+        Run { host, plan, cx: &cx, report: Report::default(), batch: Batch::default(), placed: String::new() };
     for (i, step) in plan.steps.iter().enumerate() {
         run.step(i, step, i < start).await?;
     }
@@ -136,6 +140,8 @@ struct Run<'a, H> {
     cx: &'a Cx<'a>,
     report: Report,
     batch: Batch,
+    /// Tells a later script which files this run has put in place, and when.
+    placed: String,
 }
 
 impl<H: Host> Run<'_, H> {
@@ -210,16 +216,22 @@ impl<H: Host> Run<'_, H> {
             }
         }
         let output = self.exec(&batch).await?;
+        if !batch.asks.is_empty() {
+            self.cx.controller.opened().await;
+        }
         self.hear(&batch, &output)
     }
 
     /// Asks, after everything else, for what the host now has and runs of the release.
     ///
-    /// What is installed is not believed to be there because it was sent, nor to run because it was started.
+    /// What is installed is not believed to be there because it was sent, nor to run because it was started. A large
+    /// file whose digest was taken on its arrival is read again only when it has changed since.
     fn ask_what_is_there(&mut self) -> Result<(), StepFailure> {
         if self.report.changed.is_empty() && self.batch.steps.is_empty() {
             return Ok(());
         }
+        let placed = std::mem::take(&mut self.placed);
+        self.batch.script.push_str(&placed);
         for (i, step) in self.plan.steps.iter().enumerate() {
             let Some(module) = proven(step).filter(|_| !self.report.skipped.contains(&step.id)) else { continue };
             let name = proof(i);
@@ -281,9 +293,10 @@ impl<H: Host> Run<'_, H> {
             let words = all.iter().filter(|(id, ..)| *id == number);
             let said = Said(words.map(|(_, word, value)| ((*word).to_owned(), (*value).to_owned())).collect());
             let request = batch.asks.iter().find(|(asked, _)| asked == i);
-            if let (Some((_, request)), Some(csr)) = (request, said.get("request").and_then(unhex)) {
-                answered.push((*i, self.sign(*i, request, &csr)?));
+            if let (Some((_, request)), Some(csr)) = (request, said.get("request")) {
+                answered.push((*i, self.sign(*i, request, csr)?));
             } else if said.get("done").is_some() {
+                self.remember(*i, &said);
                 self.done(*i, &said).map_err(|why| self.failure(*i, Exit::Invalid, why))?;
             } else {
                 let general = all.iter().find(|(_, word, _)| *word == "failed").map(|(.., why)| *why);
@@ -320,9 +333,20 @@ impl<H: Host> Run<'_, H> {
         Err(self.failure(i, Exit::Mismatch, why))
     }
 
-    fn sign(&self, i: usize, request: &KeyRequest, csr: &[u8]) -> Result<Act, StepFailure> {
-        let csr = std::str::from_utf8(csr).map_err(|_| self.failure(i, Exit::Failed, "the request is no text"))?;
-        let signed = self.cx.controller.sign(self.cx.host, request, csr).map_err(|failure| {
+    /// Keeps what tells whether a binary has changed since it was put in place.
+    fn remember(&mut self, i: usize, said: &Said) {
+        let module = self.plan.steps[i].module.as_ref();
+        if let (Some(Module::Binary(it)), Some(change)) =
+            (module, said.get("change").filter(|it| it.len() <= CHANGE_MAX))
+            && let Some(blob) = self.cx.controller.blob(&it.name)
+        {
+            self.placed.push_str(&call("know", [it.to.as_str(), change, &blob.sha256.to_string()]));
+        }
+    }
+
+    /// Has a request signed, whose lines have commas between them.
+    fn sign(&self, i: usize, request: &KeyRequest, csr: &str) -> Result<Act, StepFailure> {
+        let signed = self.cx.controller.sign(self.cx.host, request, &csr.replace(',', "\n")).map_err(|failure| {
             let why = failure.why.as_ref().map_or_else(|| failure.what.clone(), |it| format!("{}: {it}", failure.what));
             self.failure(i, failure.exit, why)
         })?;

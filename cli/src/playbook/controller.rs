@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use futures_util::{
+    FutureExt as _,
+    future::{self, BoxFuture},
+};
 use mesh_core::id::{Digest, MeshName, Principal};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +45,10 @@ pub(crate) trait Controller: Send + Sync {
     fn blob(&self, name: &str) -> Option<&Blob>;
     /// A secret of a host by its name; it is never shown, logged or put in a command line.
     fn secret(&self, host: &str, name: &str) -> Option<Vec<u8>>;
+    /// Waits until it is clear whether requests can be signed.
+    fn opened(&self) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
+    }
     /// Signs a host's request.
     fn sign(&self, host: &str, request: &KeyRequest, csr_pem: &str) -> Result<SignedKey>;
     /// Hears what happens.

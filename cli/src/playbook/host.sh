@@ -9,7 +9,7 @@ newline='
 tab=$(printf '\t')
 attributes=
 exact=
-exact_dd=
+known=
 
 have() { command -v "$1" >/dev/null 2>&1; }
 say() { printf '%s\t%s\t%s\n' "$id" "$1" "${2-}"; }
@@ -17,11 +17,14 @@ hex() { od -An -v -tx1 | tr -d ' \n'; }
 line() { tr '\n\t\r' '   '; }
 # die KIND TEXT: the step has failed, and nothing after it is run.
 die() { say failed "$1 $(printf %s "$2" | line)"; exit 1; }
-# nap: soon at first, since most of what is waited for is about to come.
-naps=0.05
+# patience SECONDS: begins to wait for so long, counted by the naps: the clock costs a program, and may be set anew.
+patience() { naps=0.05; slept=0; patience=$(($1 * 100)); }
+# nap: soon at first, since most of what is waited for is about to come; whether there is patience left.
 nap() {
-  sleep $naps 2>/dev/null || sleep 1
-  case $naps in 0.05) naps=0.1;; *) naps=0.2;; esac
+  [ "$slept" -lt "$patience" ] || return 1
+  case $naps in 0.05) length=5; next=0.1;; 0.1) length=10; next=0.2;; *) length=20; next=0.2;; esac
+  sleep "$naps" 2>/dev/null || { sleep 1; length=100; }
+  naps=$next; slept=$((slept + length))
 }
 
 # listed NAME FILE: whether a line of /etc/passwd or /etc/group is of that name.
@@ -38,7 +41,6 @@ elif have openssl; then
 else
   die failed "this host has neither sha256sum nor openssl"
 fi
-sum_stdin() { sum /dev/stdin; }
 # sum_large FILE: openssl knows the processor's own instructions for it, and starts slower.
 if have openssl && have sha256sum; then
   sum_large() { sum_text=$(openssl dgst -sha256 -r <"$1" 2>/dev/null) && printf '%s\n' "${sum_text%% *}" || sum "$1"; }
@@ -58,7 +60,8 @@ sums() {
     shift
     [ -f "$it" ] && [ ! -h "$it" ] || continue
     # Nobody has asked for its size: it is one of ours, and small.
-    size=0; [ -z "$attributes" ] || attributes_of "$it"
+    size=0; change=; [ -z "$attributes" ] || attributes_of "$it"
+    if [ -n "$change" ] && known_digest "$it" "$change"; then digests="$digests$found  $it$newline"; continue; fi
     # sha256sum writes a path with a backslash in another way.
     case $it in *\\*) size=unusual;; esac
     if [ "$size" != unusual ] && [ "$size" -le "$large" ] && have sha256sum; then set -- "$@" "$it"; continue; fi
@@ -78,13 +81,30 @@ $digests
 EOF
 }
 
-# attributes_of PATH: its mode, owner and size, in $shown; its size alone, in $size.
+# attributes_of PATH: its mode, owner and size, in $shown; its size alone, in $size; what tells when it changed, in $change.
 attributes_of() {
   case $attributes in
     *"$newline$1$tab"*) shown=${attributes#*"$newline$1$tab"}; shown=${shown%%"$newline"*};;
-    *) shown=$(stat -c '%a %U:%G %s' "$1");;
+    *) shown=$(stat -c "%a %U:%G %s$tab" "$1");;
   esac
+  change=${shown##*"$tab"}; shown=${shown%"$tab"*}
   size=${shown##* }; size=${size:-0}
+}
+
+# change_of FILE: its inode and the instant of its last change, of contents or of attributes.
+change_of() { stat -c '%i %z' "$1" 2>/dev/null; }
+
+# know PATH CHANGE DIGEST: what this run itself has put there, and when.
+know() { known="$known$newline$1$tab$2$tab$3$newline"; }
+
+# known_digest PATH CHANGE: the digest of a file that nobody has touched since it was put there, in $found.
+known_digest() {
+  # A clock that counts whole seconds tells nothing.
+  case $2 in *.000000000*) return 1;; *.*) ;; *) return 1;; esac
+  case $known in
+    *"$newline$1$tab$2$tab"*) found=${known#*"$newline$1$tab$2$tab"}; found=${found%%"$newline"*};;
+    *) return 1;;
+  esac
 }
 
 # q_path STEP PATH WANTED TEXT_MAX: what is there; the text of a file with another digest than WANTED. Much of it is told
@@ -108,7 +128,7 @@ q_paths() {
   while IFS=$tab read -r _ _ _ _ path; do [ -z "$path" ] || set -- "$@" "$path"; done <<EOF
 $asked
 EOF
-  attributes=$newline$(stat -c "%n$tab%a %U:%G %s" "$@" 2>/dev/null)$newline
+  attributes=$newline$(stat -c "%n$tab%a %U:%G %s$tab%i %z" "$@" 2>/dev/null)$newline
   set --
   while IFS=$tab read -r _ kind wanted _ path; do
     case $kind:$wanted in :*|dir:*|file:-) ;; *) set -- "$@" "$path";; esac
@@ -147,22 +167,24 @@ q_user() {
   done
 }
 
-inputs_sum() {
+# inputs_now FILE...: what they are, in one line, in $read_now.
+inputs_now() {
   sums "$@"
-  for it in "$@"; do
-    name=$it
-    if [ -h "$name" ]; then printf 'link %s %s\n' "$name" "$(readlink "$name")"
-    elif [ -f "$name" ]; then digest_of "$name"; printf 'file %s %s\n' "$name" "$found"
-    else printf 'none %s\n' "$name"; fi
-  done | sum_stdin
+  read_now=
+  for input in "$@"; do
+    if [ -h "$input" ]; then read_now="${read_now}link $input $(readlink "$input"), "
+    elif [ -f "$input" ]; then digest_of "$input"; read_now="${read_now}file $input $found, "
+    else read_now="${read_now}none $input, "; fi
+  done
 }
 
 # q_inputs STEP STAMP INPUT...: whether what was started has read what is there now.
 q_inputs() {
   id=$1; stamp=$2; shift 2
-  read_then=
-  [ ! -r "$stamp" ] || IFS= read -r read_then <"$stamp"
-  if [ "$(inputs_sum "$@")" = "$read_then" ]; then say inputs same; else say inputs other; fi
+  if [ ! -r "$stamp" ]; then say inputs other; return; fi
+  IFS= read -r read_then <"$stamp"
+  inputs_now "$@"
+  if [ "$read_now" = "$read_then" ]; then say inputs same; else say inputs other; fi
 }
 
 # same_exe PID FILE: whether a process runs the program that is installed now.
@@ -233,6 +255,8 @@ q_command() {
 
 # listening PORT: whether some process of this host listens there.
 listening() {
+  # Where it can be asked, the kernel looks up one port; the tables show every connection of a large machine.
+  if have ss && shown=$(ss -Hltn "sport = :$1" 2>/dev/null); then [ -n "$shown" ]; return; fi
   grep -qs "$(printf '^ *[0-9]*: [0-9A-F]*:%04X [0-9A-F]*:[0-9A-F]* 0A ' "$1")" /proc/net/tcp /proc/net/tcp6
 }
 
@@ -274,23 +298,27 @@ q_listed() {
 
 # ---- changes: each is whole or not there ----
 
-# grow FILE BYTES: appends exactly so many bytes of stdin; a reader that takes more would eat the next step's data.
-grow() {
-  if [ "$2" -gt 1048576 ]; then
-    # In large pieces: a whole file a byte short is as good as none, and is found out by who calls.
-    if [ -z "$exact_dd" ]; then
-      if [ "$(printf abc | { dd bs=65536 count=2 iflag=fullblock,count_bytes status=none 2>/dev/null; printf -; cat; })" = ab-c ]
-      then exact_dd=yes; else exact_dd=no; fi
-    fi
-    if [ "$exact_dd" = yes ]; then
-      dd bs=65536 count="$2" iflag=fullblock,count_bytes status=none >>"$1"
-      return
-    fi
-  fi
+# has_fullblock: whether dd takes exactly what it is told to from a pipe; whoever started this may have seen it already.
+has_fullblock() {
   if [ -z "$exact" ]; then
-    if [ "$(printf ab | { head -c 1 >/dev/null; cat; })" = b ]; then exact=yes; else exact=no; fi
+    if [ "${mesh_dd-}" = fullblock ] ||
+      [ "$(printf abc | { dd bs=2 count=1 iflag=fullblock status=none 2>/dev/null; printf -; cat; })" = ab-c ]
+    then exact=dd
+    elif [ "$(printf ab | { head -c 1 >/dev/null; cat; })" = b ]; then exact=head
+    else exact=no; fi
   fi
-  if [ "$exact" = yes ]; then head -c "$2" >>"$1"; return; fi
+  [ "$exact" = dd ]
+}
+
+# grow FILE BYTES: appends exactly so many bytes of stdin, or all there are; a reader that takes more would eat the next
+# step's data.
+grow() {
+  if has_fullblock; then
+    if [ "$2" -ge 65536 ]; then dd bs=65536 count=$(($2 / 65536)) iflag=fullblock status=none >>"$1" || return; fi
+    [ $(($2 % 65536)) = 0 ] || dd bs=$(($2 % 65536)) count=1 iflag=fullblock status=none >>"$1"
+    return
+  fi
+  if [ "$exact" = head ]; then head -c "$2" >>"$1"; return; fi
   start=$(stat -c %s "$1"); got=0
   while [ "$got" -lt "$2" ]; do
     want=$(($2 - got)); [ "$want" -le 65536 ] || want=65536
@@ -326,6 +354,10 @@ swap() {
 settle() {
   found=$(sum_sized "$1" "${6:-0}")
   if [ "$found" != "$5" ]; then
+    # The end of stdin is that of the connection: what came before it is right.
+    if [ -n "${6-}" ] && [ "$(stat -c %s "$1")" -lt "$6" ]; then
+      die failed "$2 has not come whole: the next run sends the rest"
+    fi
     rm -f "$1"
     die mismatch "$2 arrived with the digest $found instead of $5"
   fi
@@ -360,12 +392,13 @@ do_binary() {
   part=$1.part
   born=
   [ ! -h "$part" ] || rm -f "$part"
-  if [ "$6" = 0 ]; then fresh "$part"; fi
-  [ "$(stat -c %s "$part" 2>/dev/null)" = "$6" ] || die failed "$part is not as long as it was: run again"
+  if [ "$6" = 0 ]; then fresh "$part"
+  elif [ "$(stat -c %s "$part" 2>/dev/null)" != "$6" ]; then die failed "$part is not as long as it was: run again"; fi
   grow "$part" "$5" || die failed "cannot write $part"
-  # The end of stdin is that of the connection: what came before it is right.
-  [ "$(stat -c %s "$part")" = "$(($6 + $5))" ] || die failed "$1 has not come whole: the next run sends the rest"
   settle "$part" "$1" "$2" "$3" "$4" "$(($6 + $5))"
+  change=$(change_of "$1")
+  know "$1" "$change" "$4"
+  say change "$change"
 }
 
 # do_set PATH MODE OWNER
@@ -393,7 +426,7 @@ do_link() {
     rm -f "$3.part"
     ln -s "$(readlink "$1")" "$3.part" && swap "$3.part" "$3" || die failed "cannot make the link $3"
   fi
-  rm -f "$1.part"
+  [ ! -h "$1.part" ] || rm -f "$1.part"
   ln -s "$2" "$1.part" && swap "$1.part" "$1" || die failed "cannot make the link $1"
 }
 
@@ -411,7 +444,9 @@ do_user() {
     if have useradd; then
       if listed "$name" /etc/group; then set_group="-g $name"; else set_group=-U; fi
       # shellcheck disable=SC2046
-      useradd --system --no-create-home $set_group $(also "$@") --home-dir "$home" --shell "$shell" "$name"
+      useradd --system --no-create-home $set_group $(also "$@") --home-dir "$home" --shell "$shell" "$name" ||
+        die failed "cannot make the user $name"
+      return
     else
       listed "$name" /etc/group || addgroup -S "$name"
       adduser -S -D -H -h "$home" -s "$shell" -G "$name" "$name"
@@ -433,9 +468,17 @@ do_nouser() {
 
 # do_keygen TOOL DIR SUBJECT_FLAG SUBJECT: a key beside the one in use; its request goes to stdout.
 do_keygen() {
-  rm -rf "$2.next"
+  [ ! -e "$2.next" ] || rm -rf "$2.next"
   request=$("$1" keygen --dir "$2.next" "$3" "$4") || die failed "cannot make a key in $2"
-  say request "$(printf '%s\n' "$request" | hex)"
+  # Its lines, with commas between them: there are none in it.
+  # shellcheck disable=SC2086
+  (IFS=$newline; set -f; set -- $request; IFS=,; say request "$*")
+}
+
+# do_stage PATH TEXT: a file of a directory that is put in place as a whole; only its owner reads it.
+do_stage() {
+  fresh "$1"
+  printf '%s' "$2" >>"$1" || die failed "cannot write $1"
 }
 
 # do_identity DIR OWNER: the certificate is the last to be put in place: with it the identity is whole.
@@ -443,8 +486,7 @@ do_identity() {
   next=$1.next
   set -- "$1" "$2" "$next/key.pem" "$next/roots.pem" "$next/chain.pem"
   [ -z "$2" ] || chown -h "$2" "$3" "$4" "$5" "$next" || die failed "cannot complete $next"
-  chmod 600 "$3" "$4" "$5" && chmod 700 "$next" || die failed "cannot complete $next"
-  sync
+  { sync "$3" "$4" "$5" "$next" || sync; } 2>/dev/null
   if [ ! -e "$1" ]; then mv "$next" "$1" || die failed "cannot make $1"; return; fi
   for it in key roots chain; do
     swap "$next/$it.pem" "$1/$it.pem" || die failed "cannot put $1/$it.pem in place"
@@ -488,7 +530,7 @@ unit_end() {
 # do_unit NAME WORD SECONDS STAMP INPUT...: start or restart.
 do_unit() {
   name=$1; word=$2; limit=$3; stamp=$4; shift 4
-  read_now=$(inputs_sum "$@")
+  inputs_now "$@"
   systemctl reset-failed "$name" 2>/dev/null
   if have timeout; then said=$(timeout "$limit" systemctl "$word" "$name" 2>&1)
   else said=$(systemctl "$word" "$name" 2>&1); fi || die failed "$name does not start: $(unit_end "$name" "$said")"
@@ -498,15 +540,13 @@ do_unit() {
 # do_stop_unit NAME SECONDS: also one that is started again and again.
 do_stop_unit() {
   systemctl stop --no-block "$1" 2>/dev/null
-  end=$(($(date +%s) + $2)); killed=
+  patience "$2"; killed=
   while :; do
     case $(unit_get "$1" ActiveState) in inactive|failed) break;; esac
-    if [ "$(date +%s)" -ge "$end" ]; then
-      [ -z "$killed" ] || die failed "$1 does not stop"
-      killed=yes; end=$((end + 10))
-      systemctl kill -s KILL "$1" 2>/dev/null
-    fi
-    nap
+    nap && continue
+    [ -z "$killed" ] || die failed "$1 does not stop"
+    killed=yes; patience 10
+    systemctl kill -s KILL "$1" 2>/dev/null
   done
   systemctl reset-failed "$1" 2>/dev/null
   return 0
@@ -524,14 +564,12 @@ do_nounit() {
 do_stop_process() {
   holder=$(supervisor "$1" "$2") || return 0
   kill -TERM "$holder" 2>/dev/null; kill -CONT "$holder" 2>/dev/null
-  end=$(($(date +%s) + $3)); killed=
+  patience "$3"; killed=
   while supervisor "$1" "$2" >/dev/null; do
-    if [ "$(date +%s)" -ge "$end" ]; then
-      [ -z "$killed" ] || die failed "the supervisor $holder does not stop"
-      killed=yes; end=$((end + 10))
-      kill -KILL "$holder" 2>/dev/null
-    fi
-    nap
+    nap && continue
+    [ -z "$killed" ] || die failed "the supervisor $holder does not stop"
+    killed=yes; patience 10
+    kill -KILL "$holder" 2>/dev/null
   done
 }
 
@@ -539,25 +577,25 @@ do_stop_process() {
 as() {
   user=$1; shift
   if [ -z "$user" ] || [ "$(id -un)" = "$user" ]; then exec "$@"; fi
-  if setpriv --reuid "$user" --regid "$user" --init-groups true 2>/dev/null; then
-    exec setpriv --reuid "$user" --regid "$user" --init-groups "$@"
-  fi
+  # busybox has one that cannot do this.
+  case $(setpriv --help 2>&1) in
+    *--init-groups*) exec setpriv --reuid "$user" --regid "$user" --init-groups "$@";;
+  esac
   exec su -s /bin/sh "$user" -c 'exec "$0" "$@"' "$@"
 }
 
 # do_process TOOL CONFIG PID_FILE LOG USER STAMP INPUT...: it outlives this login.
 do_process() {
   tool=$1; config=$2; pid_file=$3; log=$4; user=$5; stamp=$6; shift 6
-  read_now=$(inputs_sum "$@")
+  inputs_now "$@"
   if have setsid; then apart=setsid; else apart=; fi
   # The log is opened by the user it belongs to.
   (trap '' HUP; umask 027; cd /
     as "$user" sh -c 'log=$1; shift; exec "$@" >>"$log" 2>&1' sh "$log" $apart "$tool" supervise --config "$config"
   ) </dev/null >/dev/null 2>&1 8>&- &
-  end=$(($(date +%s) + 10))
+  patience 10
   until supervisor "$pid_file" "$config" >/dev/null; do
-    [ "$(date +%s)" -lt "$end" ] || die failed "the supervisor does not start: $(tail -n 5 "$log")"
-    nap
+    nap || die failed "the supervisor does not start: $(tail -n 5 "$log")"
   done
   keep_stamp "$stamp" "$read_now"
 }
@@ -578,12 +616,16 @@ do_command() {
 
 # do_wait WORD VALUE SECONDS
 do_wait() {
-  met "$1" "$2" >/dev/null 2>&1 && return
-  end=$(($(date +%s) + $3))
+  patience "$3"
+  end=
   until met "$1" "$2" >/dev/null 2>&1; do
-    if [ "$1" = http ] && ! have curl && ! have wget; then die failed "this host has neither curl nor wget"; fi
-    [ "$(date +%s)" -lt "$end" ] || die deadline "$1 $2 was waited for in vain for $3 s"
-    nap
+    if [ "$1" = http ]; then
+      # A page that does not come takes its time too.
+      have curl || have wget || die failed "this host has neither curl nor wget"
+      end=${end:-$(($(date +%s) + $3))}
+      [ "$(date +%s)" -lt "$end" ] || slept=$patience
+    fi
+    nap || die deadline "$1 $2 was waited for in vain for $3 s"
   done
 }
 
@@ -602,6 +644,7 @@ do_prune() {
 # do_manifest FILE PATHS: the paths, a line each, join those that are listed.
 do_manifest() {
   fresh "$1.part"
-  { [ ! -f "$1" ] || cat "$1"; printf '%s' "$2"; } | sort -u >>"$1.part" || die failed "cannot write $1"
+  if [ -f "$1" ]; then { cat "$1"; printf '%s' "$2"; } | sort -u; else printf '%s' "$2"; fi >>"$1.part" ||
+    die failed "cannot write $1"
   swap "$1.part" "$1" || die failed "cannot write $1"
 }

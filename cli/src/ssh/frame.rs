@@ -37,10 +37,12 @@ pub(super) fn body(job: &Job<'_>, marker: &Marker) -> Result<String, shlex::Quot
 /// What the login shell is asked to run; `through` is put before `/bin/sh` and must be made of plain words.
 pub(super) fn command(marker: &Marker, body_bytes: usize, through: &str) -> String {
     let m = &marker.0;
-    // Not every dd knows fullblock, and one without it reads nothing; byte by byte is slow, but right everywhere.
+    // Not every dd knows fullblock, and one without it reads nothing; byte by byte is slow, but right everywhere. What
+    // was found out is told the script, which may have data to read itself.
     format!(
         "exec {through}/bin/sh -c 'echo {m}; echo {m} >&2; \
-         mesh_script=$(dd bs={body_bytes} count=1 iflag=fullblock 2>/dev/null || dd bs=1 count={body_bytes} 2>/dev/null); \
+         mesh_dd=fullblock; mesh_script=$(dd bs={body_bytes} count=1 iflag=fullblock status=none 2>/dev/null) || \
+         {{ mesh_dd=; mesh_script=$(dd bs=1 count={body_bytes} 2>/dev/null); }}; \
          case \"$mesh_script\" in *{m}) eval \"$mesh_script\";; *) exit {CUT_SHORT};; esac'"
     )
 }

@@ -11,7 +11,7 @@ use super::{
         plan::PlannedStep,
         sh::call,
     },
-    Act, Cx, Diff, Form, Found, Part, Way, check_owner, check_path, may, must, put,
+    Act, Cx, Diff, Form, Found, Part, Way, check_owner, check_path, may, must,
 };
 
 pub(super) const FORM: Form = Form {
@@ -101,9 +101,7 @@ impl Key {
         let mut act = Act::new("");
         for (name, text) in [("roots.pem", &signed.roots_pem), ("chain.pem", &signed.chain_pem)] {
             let path = format!("{}.next/{name}", self.dir);
-            let part = put((&path, "0600", ""), text.clone().into_bytes(), false);
-            act.script.push_str(&part.script);
-            act.input.extend(part.input);
+            act.script.push_str(&call("do_stage", [path.as_str(), text]));
         }
         act.script.push_str(&call("do_identity", [self.dir.as_str(), self.owner.as_deref().unwrap_or_default()]));
         act

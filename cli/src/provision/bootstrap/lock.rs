@@ -19,7 +19,7 @@ use crate::{
 /// `$1` is the root, `$2` says who locks, `$3` is the run whose remains are ended.
 const SCRIPT: &str = r#"
 umask 077
-mkdir -p "$1/run" || exit 1
+[ -d "$1/run" ] || mkdir -p "$1/run" || exit 1
 lock=$1/run/mesh-bootstrap.lock
 work=$1/run/mesh-bootstrap.work
 ended=

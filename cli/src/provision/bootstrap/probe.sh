@@ -19,7 +19,9 @@ say arch "$machine"
 say kernel "$release"
 say hostname "$name"
 say clock_s "$(date +%s)"
-say uid "$(id -u)"
+uid=
+[ ! -r /proc/self/status ] || while read -r name _ value _; do case $name in Uid:) uid=$value; break;; esac; done </proc/self/status
+say uid "${uid:-$(id -u)}"
 [ -n "$SSH_CONNECTION" ] && say ssh "$SSH_CONNECTION"
 first /etc/machine-id machine_id
 first /proc/sys/kernel/random/boot_id boot_id
@@ -101,7 +103,14 @@ done)$newline
 
 # Who listens where this host will listen: TCP in state 0A, UDP in 07.
 listens=
-if [ $# -gt 0 ]; then
+# Where it can be asked, the kernel looks up these ports alone; its tables show every connection of a large machine.
+some=yes
+if [ $# -gt 0 ] && has ss; then
+  ports=
+  for port in "$@"; do ports="${ports:+$ports or }sport = :$port"; done
+  some=$(ss -Hltun "$ports" 2>/dev/null) || some=yes
+fi
+if [ $# -gt 0 ] && [ -n "$some" ]; then
   kept=$*
   for port in $kept; do
     set -- "$@" -e "$(printf ':%04X [0-9A-F]*:[0-9A-F]* 0[A7] ' "$port")"
@@ -134,7 +143,7 @@ EOF
 fi
 
 # What of the product is there.
-release=$(readlink "$root/opt/mesh/current" 2>/dev/null) && say release "${release##*/}"
+[ -h "$root/opt/mesh/current" ] && release=$(readlink "$root/opt/mesh/current" 2>/dev/null) && say release "${release##*/}"
 if [ -r "$root/etc/mesh/agentd.toml" ]; then
   while read -r name is value _; do
     case $name in "["*) break;; esac
