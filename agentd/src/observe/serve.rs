@@ -41,12 +41,19 @@ pub struct SignalsService {
     pub(super) metrics: ObserveMetrics,
 }
 
+/// A stream's first statements come sooner one after the other when there is news: a node that has just come has much of
+/// it.
+const FIRST: u32 = 4;
+const FIRST_INTERVAL: Duration = Duration::from_millis(50);
+
 /// One stream of statements; it holds no statement, so a slow reader loses only what is already old.
 struct Telling {
     own: Own,
     min_interval: Duration,
     keyframe: Duration,
     last: Option<tokio::time::Instant>,
+    /// How many were told.
+    told: u32,
     stop: CancellationToken,
     served: prometheus::IntGauge,
     _slot: OwnedSemaphorePermit,
@@ -56,14 +63,16 @@ impl Telling {
     async fn next(mut self) -> Option<(Result<Signal, Status>, Self)> {
         if let Some(last) = self.last {
             let stop = self.stop.clone();
+            let rest = if self.told < FIRST { self.min_interval.min(FIRST_INTERVAL) } else { self.min_interval };
             let due = async {
-                tokio::time::sleep_until(last + self.min_interval).await;
+                tokio::time::sleep_until(last + rest).await;
                 // Whether it changed meanwhile or not, it is said at least once a keyframe.
                 let _ = tokio::time::timeout_at(last + self.keyframe, self.own.changed()).await;
             };
             stop.run_until_cancelled(due).await?;
         }
         self.last = Some(tokio::time::Instant::now());
+        self.told = self.told.saturating_add(1);
         let signal = Signal { status: Some((&self.own.status()).into()) };
         Some((Ok(signal), self))
     }
@@ -95,6 +104,7 @@ impl Signals for SignalsService {
             min_interval,
             keyframe: self.keyframe.min(min_interval * REPEAT_AFTER),
             last: None,
+            told: 0,
             stop: self.stop.clone(),
             served: self.metrics.served.clone(),
             _slot: slot,
