@@ -5,6 +5,7 @@ mod report;
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
+use tokio::sync::watch;
 
 use self::report::Report;
 use super::{
@@ -18,6 +19,7 @@ use crate::{
         board::Style,
         change::{Locks, Outcome, Stop, change_all, lock_all},
         finish::{self, Verified},
+        founding::{Done, Founding},
         journal::{Deed, Head, HostState, Journal},
         plan::{self, FleetPlan},
         root::PassphraseFrom,
@@ -206,10 +208,31 @@ async fn work(run: &Run<'_>, args: &BootstrapArgs, source: &Source, stop: &Stop)
         return report.end(run, &known, source);
     }
     question(run, &known, &plan)?;
-    if asks_for_certificates(&plan) || run.needs_root() {
+    let needs_root = asks_for_certificates(&plan) || run.needs_root();
+    if needs_root && run.is_sealing().await {
+        return change_while_sealing(run, (known, plan), (args, source), stop).await;
+    }
+    if needs_root {
         run.open_root().await?;
     }
     change(run, (known, plan), (args, source), stop).await
+}
+
+/// Hosts are sent what needs no signature while the root of a new mesh is sealed; nothing is signed before it is kept.
+async fn change_while_sealing(
+    run: &Run<'_>,
+    planned: (Known, FleetPlan),
+    given: (&BootstrapArgs, &Source),
+    stop: &Stop,
+) -> Result {
+    run.office.await_root(true);
+    let opening = async {
+        let opened = run.open_root().await;
+        run.office.await_root(false);
+        opened
+    };
+    let (opened, changed) = tokio::join!(opening, Box::pin(change(run, planned, given, stop)));
+    opened.and(changed)
 }
 
 /// Nothing can be done at all.
@@ -379,14 +402,23 @@ async fn carry_out(
     planned: (&FleetPlan, &Locks),
     (journal, stop): (&Journal, &Stop),
 ) -> Result<Report> {
-    let mut outcome = change_all(run, known, planned, (journal, stop)).await?;
+    let (done, installed) = watch::channel(Done::new());
+    let founding = Founding::of(run, known, (journal, stop));
+    let founded = async {
+        match founding {
+            Some(it) => it.follow(installed).await,
+            None => Ok(false),
+        }
+    };
+    let (changed, is_new) = tokio::join!(change_all(run, known, planned, (journal, stop), done), founded);
+    let mut outcome = changed?;
     if stop.is_asked() {
         return Err(stop.failure(journal.id()));
     }
     if outcome.done.is_empty() {
         return Err(nobody(run, known));
     }
-    finish::form(run, known, &outcome, journal).await?;
+    finish::form(run, known, &outcome, (journal, is_new?)).await?;
     if stop.is_asked() {
         return Err(stop.failure(journal.id()));
     }

@@ -12,12 +12,13 @@ use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
 
 use super::{
     form::Doors,
+    founding::Done,
     journal::{self, HostState, Journal},
     lock::{self, Lock, Locked},
     member::root_prefix,
@@ -115,18 +116,20 @@ pub(crate) async fn lock_all(run: &Run<'_>, known: &Known, names: &[&str], id: &
     Ok(locks)
 }
 
-/// Changes every host of the plan that needs it.
+/// Changes every host of the plan that needs it; tells which are done as they come.
 pub(crate) async fn change_all(
     run: &Run<'_>,
     known: &mut Known,
     (plan, locks): (&FleetPlan, &Locks),
     (journal, stop): (&Journal, &Stop),
+    done: watch::Sender<Done>,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for host in plan.hosts.iter().filter(|it| it.plan.is_done()) {
         outcome.done.insert(host.name.clone(), 0);
         journal.host(&host.name, HostState::Done, None);
     }
+    done.send_replace(outcome.done.keys().cloned().collect());
     let parts: BTreeMap<&str, &HostPart> =
         plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| (it.name.as_str(), it)).collect();
     let mut trials: Vec<String> = Vec::new();
@@ -150,7 +153,7 @@ pub(crate) async fn change_all(
                 () = stop.at_once() => {}
             }
         }
-        change_wave(run, known, (&parts, locks, &wave), (journal, stop), &mut outcome).await?;
+        change_wave(run, known, (&parts, locks, &wave), (journal, stop), (&mut outcome, &done)).await?;
     }
     Ok(outcome)
 }
@@ -169,7 +172,7 @@ async fn change_wave(
     known: &mut Known,
     (parts, locks, wave): (&BTreeMap<&str, &HostPart>, &Locks, &Wave),
     (journal, stop): (&Journal, &Stop),
-    outcome: &mut Outcome,
+    (outcome, done): (&mut Outcome, &watch::Sender<Done>),
 ) -> Result<()> {
     run.board.begin(&wave.hosts);
     run.board.phase(&format!("changing {} hosts", wave.hosts.len()));
@@ -188,6 +191,9 @@ async fn change_wave(
             Ok(report) => {
                 let took = human::duration(human::ms(begun.elapsed()));
                 journal.host(name, HostState::Done, None);
+                done.send_modify(|it| {
+                    it.insert(name.clone());
+                });
                 run.board.end(name, true, &format!("{} steps changed in {took}", report.changed.len()));
                 Ok(part.changes())
             }

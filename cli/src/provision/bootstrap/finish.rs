@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     change::Outcome,
-    form::{Doors, Made, Wish, declare, first_objects},
+    form::{Doors, Made, Wish, declare},
     journal::{HostState, Journal},
     member::{Fleet, Member},
     run::{Known, Run, routers},
@@ -49,23 +49,19 @@ impl Run<'_> {
     }
 }
 
-/// Makes the mesh unless it was made, and declares the hosts that are installed.
-pub(crate) async fn form(run: &Run<'_>, known: &Known, outcome: &Outcome, journal: &Journal) -> Result<()> {
-    let ready: Vec<&Wish> = known.wishes.iter().filter(|it| outcome.done.contains_key(it.name.as_str())).collect();
-    let is_made = run.made.is_some() || known.seen.is_made;
-    let mut created = Vec::new();
-    if !is_made {
-        all_coordinators(run, known, outcome)?;
-        run.board.phase(&format!("making mesh {}", run.inventory.mesh));
-        let own: Vec<Wish> = ready.iter().map(|it| (*it).clone()).collect();
-        let require_signed = run.cx.dirs.config()?.require_signed;
-        let first = first_objects(&run.inventory.mesh, &run.operator, &own, require_signed);
-        created = first.iter().map(|it| it.name.clone()).collect();
-        let doors = Doors::new(&run.identity()?, &known.fleet)?;
-        journal.note("initialize", None, json!({ "mesh": run.inventory.mesh, "voters": known.fleet.coordinators }));
-        doors.initialize(first, Instant::now() + run.orders.limit, &run.board).await?;
-    }
-    if run.made.is_none() {
+/// Declares the hosts that are installed and not declared yet; the mesh must be made.
+///
+/// `is_new`: this run has made it.
+pub(crate) async fn form(
+    run: &Run<'_>,
+    known: &Known,
+    outcome: &Outcome,
+    (journal, is_new): (&Journal, bool),
+) -> Result<()> {
+    if !is_new && run.made.is_none() {
+        if !known.seen.is_made {
+            return Err(missing_coordinators(run, known, outcome));
+        }
         remember(run, journal)?;
     }
     // A mesh that was made by an earlier, killed run may lack nodes that this one counts as new.
@@ -73,11 +69,8 @@ pub(crate) async fn form(run: &Run<'_>, known: &Known, outcome: &Outcome, journa
         let items = Doors::new(&run.identity()?, &known.fleet)?.nodes().await.unwrap_or_default();
         items.iter().map(|it| (name_of(it).to_owned(), spec_of(it))).collect()
     };
-    let open: Vec<&Wish> = ready
-        .into_iter()
-        .filter(|it| nodes.get(it.name.as_str()) != Some(&it.spec))
-        .filter(|it| !(nodes.is_empty() && created.iter().any(|name| name == it.name.as_str())))
-        .collect();
+    let ready = known.wishes.iter().filter(|it| outcome.done.contains_key(it.name.as_str()));
+    let open: Vec<&Wish> = ready.filter(|it| nodes.get(it.name.as_str()) != Some(&it.spec)).collect();
     if !open.is_empty() {
         run.board.phase(&format!("declaring {} nodes", open.len()));
         declare(&run.session(&known.fleet)?, &open, journal.id()).await?;
@@ -88,7 +81,7 @@ pub(crate) async fn form(run: &Run<'_>, known: &Known, outcome: &Outcome, journa
 }
 
 /// A mesh is made by all of its coordinators: one that comes later could be part of another one already.
-fn all_coordinators(run: &Run<'_>, known: &Known, outcome: &Outcome) -> Result<()> {
+fn missing_coordinators(run: &Run<'_>, known: &Known, outcome: &Outcome) -> Failure {
     let missing: Vec<String> = known
         .fleet
         .coordinators
@@ -99,11 +92,8 @@ fn all_coordinators(run: &Run<'_>, known: &Known, outcome: &Outcome) -> Result<(
             format!("{}: {why}", it.node)
         })
         .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
     let done = outcome.done.len();
-    Err(Failure::new(
+    Failure::new(
         Exit::Unreachable,
         format!(
             "mesh {} is not made: {} of {} coordinators are missing",
@@ -113,10 +103,11 @@ fn all_coordinators(run: &Run<'_>, known: &Known, outcome: &Outcome) -> Result<(
         ),
     )
     .why(format!("{}\n{done} hosts are installed and wait for it", missing.join("\n")))
-    .next(format!("bring them up, or leave them out of {}; then mesh bootstrap again", run.inventory.file.display())))
+    .next(format!("bring them up, or leave them out of {}; then mesh bootstrap again", run.inventory.file.display()))
 }
 
-fn remember(run: &Run<'_>, journal: &Journal) -> Result<()> {
+/// Keeps on this machine that the mesh was made, and by which root.
+pub(super) fn remember(run: &Run<'_>, journal: &Journal) -> Result<()> {
     let root = run.root.fingerprint().ok_or_else(|| {
         Failure::new(Exit::Failed, "the root of the mesh has no certificate beside it").at(run
             .root

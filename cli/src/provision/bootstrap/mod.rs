@@ -1,8 +1,8 @@
 //! `mesh bootstrap`: hosts become a mesh over SSH, each step checked first, changed second, journalled always.
 //!
 //! ```text
-//! hosts.yaml -> connect -> facts -> rules -> plan (printed, kept, compared) -> lock -> waves -> make the mesh once
-//!   -> declare -> verify -> context
+//! hosts.yaml -> connect -> facts -> rules -> plan (printed, kept, compared) -> lock -> waves, and meanwhile
+//!   the mesh is made once its coordinators are there -> declare -> verify -> context
 //! ```
 
 pub(crate) mod board;
@@ -11,6 +11,7 @@ pub(crate) mod connect;
 pub(crate) mod facts;
 pub(crate) mod finish;
 pub(crate) mod form;
+pub(crate) mod founding;
 pub(crate) mod hold;
 pub(crate) mod journal;
 pub(crate) mod lock;

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use mesh_core::id::{MeshName, NodeName, PartyKind, Principal};
 use mesh_proto::{
     ca::{self, Issuer},
@@ -12,6 +13,7 @@ use mesh_proto::{
     client::sentence,
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::{board::Board, journal::Journal};
 use crate::{
@@ -29,6 +31,8 @@ pub(crate) struct Office {
     blobs: BTreeMap<String, Blob>,
     gossip_keys: String,
     root: OnceLock<Issuer>,
+    /// Whether the root was opened, or cannot be.
+    opened: watch::Sender<bool>,
     board: Arc<Board>,
     journal: OnceLock<Arc<Journal>>,
 }
@@ -49,6 +53,7 @@ impl Office {
             blobs: release.binaries.iter().map(blob).collect::<Result<_>>()?,
             gossip_keys,
             root: OnceLock::new(),
+            opened: watch::Sender::new(true),
             board,
             journal: OnceLock::new(),
         })
@@ -58,6 +63,11 @@ impl Office {
     pub(crate) fn sign_with(&self, root: Issuer) {
         // Opened once a run; a second one would be the same.
         let _ = self.root.set(root);
+    }
+
+    /// Whether the root is still to come: whoever wants a signature waits for it.
+    pub(crate) fn await_root(&self, is_awaited: bool) {
+        self.opened.send_replace(!is_awaited);
     }
 
     /// Whether it can sign.
@@ -102,6 +112,12 @@ impl Controller for Office {
 
     fn secret(&self, _host: &str, name: &str) -> Option<Vec<u8>> {
         (name == GOSSIP_KEYS).then(|| self.gossip_keys.clone().into_bytes())
+    }
+
+    fn opened(&self) -> BoxFuture<'_, ()> {
+        let mut opened = self.opened.subscribe();
+        // It ends with this office at the latest, and then nobody waits.
+        async move { drop(opened.wait_for(|it| *it).await) }.boxed()
     }
 
     fn sign(&self, host: &str, request: &KeyRequest, csr_pem: &str) -> Result<SignedKey> {

@@ -167,6 +167,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whether a new root is being sealed.
+    pub(crate) async fn is_sealing(&self) -> bool {
+        self.sealing.lock().await.is_some()
+    }
+
     /// Whether the root is needed before the mesh can be asked anything.
     pub(crate) fn needs_root(&self) -> bool {
         !self.root.exists() || !identity::is_fresh(&self.root.operator(), &self.who(), human::now())

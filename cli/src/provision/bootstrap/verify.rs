@@ -18,8 +18,10 @@ use crate::{
     host::{Host, Job},
 };
 
-/// How often the mesh is looked at.
-pub(super) const LOOK: Duration = Duration::from_millis(200);
+/// How long after a look the mesh is looked at again: so many times what the look took, within bounds.
+const LOOK_REST: u32 = 8;
+const LOOK_MIN: Duration = Duration::from_millis(25);
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// How long a host may take to dial all engines.
 const DIAL: Duration = Duration::from_secs(60);
 /// How many engines one script dials.
@@ -72,6 +74,7 @@ pub(crate) async fn wait(
     board: &Board,
 ) -> Vec<(String, String)> {
     loop {
+        let looked = Instant::now();
         let late = match doors.nodes().await {
             Ok(items) => not_in_service(&items, names, agent),
             Err(why) => names.iter().map(|it| ((*it).to_owned(), why.clone())).collect(),
@@ -82,8 +85,13 @@ pub(crate) async fn wait(
         if let Some((name, why)) = late.first() {
             board.phase(&format!("waiting for {} nodes: {name}: {why}", late.len()));
         }
-        sleep(LOOK).await;
+        rest(looked).await;
     }
+}
+
+/// Waits after a look that began then: a small mesh is looked at often, a large one not all the time.
+pub(super) async fn rest(looked: Instant) {
+    sleep((looked.elapsed() * LOOK_REST).clamp(LOOK_MIN, LOOK_MAX)).await;
 }
 
 /// A node that did not come into service, as the failure of its host.

@@ -6,12 +6,12 @@ use std::{
 };
 
 use mesh_proto::v1;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     board::Board,
     form::Doors,
-    verify::{LOOK, is_serving},
+    verify::{is_serving, rest},
 };
 use crate::{cmd::nodes::name_of, human};
 
@@ -64,6 +64,7 @@ impl Whole {
         board: &Board,
     ) -> Vec<(String, String)> {
         loop {
+            let looked = Instant::now();
             let missing = match doors.nodes().await {
                 Ok(items) => self.missing(&items, human::ms(since.elapsed())),
                 Err(why) => self.0.keys().map(|it| (it.clone(), why.clone())).collect(),
@@ -74,7 +75,7 @@ impl Whole {
             if let Some((name, why)) = missing.first().filter(|_| since.elapsed() > REPORT) {
                 board.phase(&format!("waiting for {} nodes: {name}: {why}", missing.len()));
             }
-            sleep(LOOK).await;
+            rest(looked).await;
         }
     }
 }
