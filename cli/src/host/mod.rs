@@ -41,6 +41,8 @@ pub(crate) struct Job<'a> {
     pub(crate) root: bool,
     /// How long it may take.
     pub(crate) timeout: Duration,
+    /// Whether its shell may be kept for the next script: then it reads all of its input, and no more.
+    pub(crate) keeps_shell: bool,
     /// Told how many bytes of the input have been sent.
     pub(crate) sent: Option<&'a (dyn Fn(u64) + Send + Sync)>,
 }
@@ -117,6 +119,7 @@ impl<'a> Job<'a> {
             input: Vec::new(),
             root: false,
             timeout: Duration::from_secs(60),
+            keeps_shell: false,
             sent: None,
         }
     }

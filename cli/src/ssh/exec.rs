@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client::Msg};
 use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
-    sync::watch,
+    sync::{oneshot, watch},
     time::{Instant, timeout_at},
 };
 
@@ -15,7 +15,7 @@ use super::{
     frame::{self, Marker, Talk, TooMuch},
     pace::{self, Pace},
 };
-use crate::host::{Job, Part};
+use crate::host::{Job, Output, Part};
 
 /// How much of a file is read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -66,10 +66,20 @@ pub(super) struct Run<'a> {
     pub(super) through: &'a Through,
     /// This login shell is known to leave stdin alone, so nothing is waited for.
     pub(super) quiet: bool,
-    /// Its stdin ends with its input; otherwise it stays open.
-    pub(super) ends: bool,
+    pub(super) how: How,
     /// How many bytes may have been sent that the host has not taken yet.
     pub(super) most_under_way: u64,
+}
+
+/// What becomes of a script's shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// It runs this script alone, whose stdin ends with its input.
+    Alone,
+    /// It stays after the script's first line, until its stdin ends.
+    Held,
+    /// It waits for the next script.
+    Kept,
 }
 
 /// How far a script is: what the feeding waits for.
@@ -86,35 +96,48 @@ pub(super) struct Script {
     read: ChannelReadHalf,
     talk: Talk,
     body: String,
+    /// All of its input was sent.
+    fed: bool,
 }
 
 impl Script {
     /// Asks the host to start it.
     pub(super) async fn start(channel: Channel<Msg>, run: &Run<'_>) -> Result<Self, Fault> {
         let marker = &run.marker;
-        let body = frame::body(run.job, marker).map_err(|error| Fault::Input(error.to_string()))?;
-        let command = frame::command(marker, body.len(), &run.through.words);
+        let body = body(run)?;
         let talk = Talk::new(marker, run.through.password.as_ref().map(|(prompt, _)| prompt));
+        let (command, talk) = if run.how == How::Kept {
+            (frame::serving(marker, &run.through.words), talk.serving())
+        } else {
+            (frame::command(marker, body.len(), &run.through.words), talk)
+        };
         let (read, write) = channel.split();
         let line = Line { write: Some(write), kill: true };
         line.get()?.exec(true, command).await.map_err(|_| Fault::Cut)?;
-        Ok(Self { line, read, talk, body })
+        Ok(Self { line, read, talk, body, fed: false })
+    }
+
+    /// Prepares the next script for a shell that waits for it.
+    pub(super) fn next(&mut self, run: &Run<'_>) -> Result<(), Fault> {
+        self.body = body(run)?;
+        self.talk.next();
+        (self.fed, self.line.kill) = (false, true);
+        Ok(())
     }
 
     /// Feeds and hears it until it has ended, or has printed its first line when its stdin stays open.
     pub(super) async fn go(&mut self, run: &Run<'_>) -> Result<(), Fault> {
-        let Self { line, read, talk, body } = self;
-        let stage = watch::Sender::new(Stage::Opening);
+        let Self { line, read, talk, body, fed } = self;
+        let stage = watch::Sender::new(if talk.started() { Stage::Started } else { Stage::Opening });
         let pace = Pace::new(run.most_under_way);
         let feeding = feed(line.get()?, run, body, (stage.subscribe(), &pace));
-        let hearing = hear(read, talk, (&stage, &pace), run.ends);
+        let hearing = hear(read, talk, (&stage, &pace), run.how);
         tokio::pin!(feeding, hearing);
-        let mut fed = false;
         loop {
             tokio::select! {
-                result = &mut feeding, if !fed => {
+                result = &mut feeding, if !*fed => {
                     result?;
-                    fed = true;
+                    *fed = true;
                 }
                 result = &mut hearing => return result,
             }
@@ -128,6 +151,32 @@ impl Script {
         }
         self.line.kill = false;
         Ok(std::mem::replace(&mut self.talk, Talk::new(&Marker::random(), None)))
+    }
+
+    /// What it said to its end; whether its shell is fit for the next script.
+    pub(super) fn answer(&mut self) -> Result<(Output, bool), Fault> {
+        let status = self.talk.status.ok_or(Fault::Cut)?;
+        let is_fit = self.talk.answered() && self.fed && status == 0;
+        self.line.kill = !is_fit;
+        let (stdout, stderr) = self.talk.take();
+        Ok((Output { status, stdout, stderr }, is_fit))
+    }
+
+    /// Waits to be called for the next script; what the last one has left running may still print, and nobody hears it.
+    pub(super) async fn idle(mut self, mut called: oneshot::Receiver<oneshot::Sender<Self>>) {
+        loop {
+            tokio::select! {
+                biased;
+                caller = &mut called => {
+                    if let Ok(caller) = caller {
+                        // One that has gone meanwhile does not need it.
+                        drop(caller.send(self));
+                    }
+                    return;
+                }
+                message = self.read.wait() => if matches!(message, None | Some(ChannelMsg::Close)) { return },
+            }
+        }
     }
 
     /// The first line it printed, and its exit status when it has ended.
@@ -196,13 +245,19 @@ async fn feed(
         for part in &run.job.input {
             send_part(write, part, (run.job, pace), &mut total).await?;
         }
-        if run.ends { write.eof().await.map_err(|_| None) } else { Ok(()) }
+        if run.how == How::Alone { write.eof().await.map_err(|_| None) } else { Ok(()) }
     };
     match sent.await {
         // A connection that is gone is found out by who hears, who knows whether the script had ended before.
         Ok(()) | Err(None) => Ok(()),
         Err(Some(fault)) => Err(fault),
     }
+}
+
+/// The script as its shell takes it.
+fn body(run: &Run<'_>) -> Result<String, Fault> {
+    let body = if run.how == How::Kept { frame::request } else { frame::body };
+    body(run.job, &run.marker).map_err(|error| Fault::Input(error.to_string()))
 }
 
 async fn reach(stage: &mut watch::Receiver<Stage>, wanted: Stage) -> Result<watch::Ref<'_, Stage>, Fault> {
@@ -261,7 +316,7 @@ async fn hear(
     read: &mut ChannelReadHalf,
     talk: &mut Talk,
     (stage, pace): (&watch::Sender<Stage>, &Pace),
-    to_the_end: bool,
+    how: How,
 ) -> Result<(), Fault> {
     let start_by = Instant::now() + START_LIMIT;
     let mut eof = false;
@@ -289,7 +344,12 @@ async fn hear(
             (false, _) => Stage::Prompted,
         };
         stage.send_if_modified(|it| std::mem::replace(it, reached) != reached);
-        if (eof && talk.status.is_some()) || (!to_the_end && talk.stdout().contains(&b'\n')) {
+        let is_over = match how {
+            How::Alone => false,
+            How::Held => talk.stdout().contains(&b'\n'),
+            How::Kept => talk.answered(),
+        };
+        if is_over || (eof && talk.status.is_some()) {
             return ended(talk);
         }
     }

@@ -138,6 +138,59 @@ async fn a_held_script_ends_with_its_guard() {
 }
 
 #[tokio::test]
+async fn a_shell_is_kept_for_the_next_script_only_when_all_went_well() {
+    let sshd = Sshd::start(&Spec::default());
+    let host = reach(&sshd.target()).await.unwrap();
+    let file = sshd.path("big");
+    std::fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
+    let run = async |script: &str, input: bool| {
+        let mut job = Job::new("x", script);
+        (job.keeps_shell, job.timeout) = (true, Duration::from_secs(5));
+        if input {
+            job.input = vec![Part::Bytes(b"head ".as_slice().into()), Part::File(&file, 0)];
+        }
+        host.run(job).await
+    };
+    let shell = async || run("echo $$", false).await.unwrap().text().trim().to_owned();
+    let first = shell().await;
+    let check = async |script: &str, input: bool, expected: (i32, &str, &str), same: bool| {
+        let before = shell().await;
+        let output = run(script, input).await.unwrap();
+        assert_eq!((output.status, output.text().as_ref(), output.stderr.as_str()), expected, "{script}");
+        assert_eq!(shell().await == before, same, "{script}");
+    };
+    assert_eq!(shell().await, first);
+    check("printf 'no line end'; echo err >&2", false, (0, "no line end", "err\n"), true).await;
+    check("printf '\n\n'; set -e; umask 0; cd /; x=1", false, (0, "\n\n", ""), true).await;
+    check("echo ${x-none}; cat", false, (0, "none\n", ""), true).await;
+    check("head -c 5; head -c 3145728 | tr -d x; echo .", true, (0, "head .\n", ""), true).await;
+    // What is left running may print as much as it likes, and keeps nobody from going on.
+    let left = sshd.path("left");
+    let chatter = format!("(sleep 0.2; exec yes left >&2) & echo $! >{}", left.display());
+    check(&chatter, false, (0, "", ""), true).await;
+    let mut job = Job::new("beside", "sleep 0.5; echo beside");
+    job.timeout = Duration::from_secs(5);
+    assert_eq!(host.run(job).await.unwrap().text(), "beside\n");
+    let output = run(&format!("kill $(cat {}); echo on", left.display()), false).await.unwrap();
+    assert_eq!((output.status, output.text().as_ref()), (0, "on\n"));
+    // What ends badly, leaves some of its input, or takes its shell with it, has had the last word there.
+    check("echo out; exit 3", false, (3, "out\n", ""), false).await;
+    check("head -c 5", true, (0, "head ", ""), false).await;
+    assert_eq!(run("syntax error (", false).await.unwrap().status, 2);
+    check("kill -9 $$; sleep 1", false, (137, "", ""), false).await;
+    let error = run("sleep 100", false).await.unwrap_err();
+    assert!(matches!(error, HostError::Timeout { .. }), "{error:?}");
+    let big = run("yes", false).await.unwrap_err();
+    assert_eq!(big.to_string(), "`x`: it prints more than 8 MiB");
+    let output = run("head -c 300000 /dev/zero | tr '\\0' x >&2; echo end >&2", false).await.unwrap();
+    assert_eq!((output.stderr.len(), output.stderr.ends_with("xend\n")), (STDERR_KEPT, true));
+    assert_eq!(run("printf %s \"$1\"; cat", false).await.unwrap().text(), "");
+    sshd.hang_up();
+    let error = run("echo", false).await.unwrap_err();
+    assert!(matches!(error, HostError::Connect { .. } | HostError::Lost { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn any_login_shell_will_do() {
     for shell in ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/csh", "/bin/tcsh", "/usr/bin/fish", "/bin/zsh"] {
         if !std::path::Path::new(shell).exists() {
@@ -151,6 +204,14 @@ async fn any_login_shell_will_do() {
         job.input = vec![Part::Bytes(b"bytes\n".as_slice().into())];
         let output = host.run(job).await.unwrap_or_else(|error| panic!("{shell}: {error}"));
         assert_eq!(output.text(), "tester\nbytes\nit's `a` $test! \\\n", "{shell}");
+        for _ in 0..2 {
+            let mut job = Job::new("x", "id -un; head -c 6; printf '%s\\n' \"$1\"");
+            job.args = vec!["it's `a` $test! \\".into()];
+            job.input = vec![Part::Bytes(b"bytes\n".as_slice().into())];
+            job.keeps_shell = true;
+            let output = host.run(job).await.unwrap_or_else(|error| panic!("{shell}: {error}"));
+            assert_eq!(output.text(), "tester\nbytes\nit's `a` $test! \\\n", "{shell}, kept");
+        }
     }
 }
 
@@ -161,6 +222,12 @@ async fn a_noisy_login_shell_does_no_harm() {
     let host = reach(&sshd.target()).await.unwrap();
     for _ in 0..2 {
         let output = host.run(Job::new("x", "echo out; echo err >&2")).await.unwrap();
+        assert_eq!((output.text().as_ref(), output.stderr.as_str()), ("out\n", "err\n"));
+    }
+    for _ in 0..3 {
+        let mut job = Job::new("x", "echo out; echo err >&2");
+        job.keeps_shell = true;
+        let output = host.run(job).await.unwrap();
         assert_eq!((output.text().as_ref(), output.stderr.as_str()), ("out\n", "err\n"));
     }
 }

@@ -11,6 +11,8 @@ use crate::host::{Job, STDERR_KEPT, STDOUT_MAX};
 
 /// The most a login shell may print before the script starts.
 pub(super) const JUNK_MAX: usize = 256 * 1024;
+/// The longest status, with what stands around it.
+const STATUS_LINE_MAX: usize = 16;
 /// The exit status of a start that did not get the whole script.
 pub(super) const CUT_SHORT: i32 = 76;
 
@@ -34,15 +36,43 @@ pub(super) fn body(job: &Job<'_>, marker: &Marker) -> Result<String, shlex::Quot
     Ok(format!("set -- {args}\n{}\n#{}", job.script, marker.0))
 }
 
+/// A script as a shell that was started by [`serving`] takes it: the marker, its length, whether it has input, itself.
+pub(super) fn request(job: &Job<'_>, marker: &Marker) -> Result<String, shlex::QuoteError> {
+    let body = body(job, marker)?;
+    let input = if job.input.is_empty() { "none" } else { "some" };
+    Ok(format!("{} {} {input}\n{body}", marker.0, body.len()))
+}
+
+/// A shell that runs script after script, each in a shell of its own, until its stdin ends or holds something else.
+///
+/// After each it prints the marker with the status on stdout and the marker on stderr. A script without input gets none;
+/// one with input must read all of it, and no more.
+pub(super) fn serving(marker: &Marker, through: &str) -> String {
+    let m = &marker.0;
+    format!(
+        "exec {through}/bin/sh -c 'echo {m}; echo {m} >&2; \
+         while read -r mesh_key mesh_bytes mesh_input; do \
+         [ \"$mesh_key\" = {m} ] || exit {CUT_SHORT}; {READ}; \
+         case \"$mesh_script\" in *{m}) ;; *) exit {CUT_SHORT};; esac; \
+         case $mesh_input in none) (eval \"$mesh_script\") </dev/null;; *) (eval \"$mesh_script\");; esac; \
+         mesh_status=$?; echo; echo {m} $mesh_status; echo {m} >&2; done'"
+    )
+}
+
+/// Reads a script of `$mesh_bytes` from stdin.
+///
+/// Not every dd knows fullblock, and one without it reads nothing; byte by byte is slow, but right everywhere. What was
+/// found out is told the script, which may have data to read itself.
+const READ: &str = "mesh_dd=fullblock; \
+     mesh_script=$(dd bs=$mesh_bytes count=1 iflag=fullblock status=none 2>/dev/null) || \
+     { mesh_dd=; mesh_script=$(dd bs=1 count=$mesh_bytes 2>/dev/null); }";
+
 /// What the login shell is asked to run; `through` is put before `/bin/sh` and must be made of plain words.
 pub(super) fn command(marker: &Marker, body_bytes: usize, through: &str) -> String {
     let m = &marker.0;
-    // Not every dd knows fullblock, and one without it reads nothing; byte by byte is slow, but right everywhere. What
-    // was found out is told the script, which may have data to read itself.
     format!(
         "exec {through}/bin/sh -c 'echo {m}; echo {m} >&2; \
-         mesh_dd=fullblock; mesh_script=$(dd bs={body_bytes} count=1 iflag=fullblock status=none 2>/dev/null) || \
-         {{ mesh_dd=; mesh_script=$(dd bs=1 count={body_bytes} 2>/dev/null); }}; \
+         mesh_bytes={body_bytes}; {READ}; \
          case \"$mesh_script\" in *{m}) eval \"$mesh_script\";; *) exit {CUT_SHORT};; esac'"
     )
 }
@@ -61,6 +91,16 @@ pub(super) struct Talk {
     pub(super) prompts: u32,
     /// The exit status; 128 + N for a signal.
     pub(super) status: Option<i32>,
+    /// The ends of a script's two outputs, as a shell marks them that runs one after another.
+    serving: bool,
+    end: Ends,
+}
+
+/// Which of the two outputs have come to the end of a script.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Ends {
+    out: bool,
+    err: bool,
 }
 
 /// Why a script is not listened to any longer.
@@ -85,7 +125,38 @@ impl Talk {
             stderr: Vec::new(),
             prompts: 0,
             status: None,
+            serving: false,
+            end: Ends::default(),
         }
+    }
+
+    /// With a shell that runs script after script.
+    pub(super) fn serving(self) -> Self {
+        Self { serving: true, ..self }
+    }
+
+    /// Forgets what one script said: the next one begins.
+    pub(super) fn next(&mut self) {
+        self.stdout.clear();
+        self.stderr.clear();
+        (self.status, self.end) = (None, Ends::default());
+    }
+
+    /// Whether a script has ended and its shell waits for the next.
+    pub(super) fn answered(&self) -> bool {
+        self.end == Ends { out: true, err: true }
+    }
+
+    /// Takes the line with the status from the end of stdout; `from` is where it may begin.
+    fn take_status(&mut self, from: usize) {
+        let from = from.saturating_sub(self.marker.len() + STATUS_LINE_MAX);
+        let mark = self.marker.strip_suffix(b"\n").unwrap_or(&self.marker);
+        let Some(at) = find(&self.stdout[from..], &[b"\n", mark, b" "].concat()) else { return };
+        let line = &self.stdout[from + at + mark.len() + 2..];
+        let Some(length) = line.iter().position(|it| *it == b'\n') else { return };
+        self.status = std::str::from_utf8(&line[..length]).ok().and_then(|it| it.parse().ok()).or(Some(CUT_SHORT));
+        self.stdout.truncate(from + at);
+        self.end.out = true;
     }
 
     /// Whether the script's shell has announced itself.
@@ -101,7 +172,11 @@ impl Talk {
     /// Takes what arrived on stdout.
     pub(super) fn out(&mut self, data: &[u8]) -> Result<(), TooMuch> {
         if self.started {
+            let before = self.stdout.len();
             self.stdout.extend_from_slice(data);
+            if self.serving && !self.end.out {
+                self.take_status(before);
+            }
         } else {
             self.junk_bytes += data.len();
             self.junk.extend_from_slice(data);
@@ -129,6 +204,13 @@ impl Talk {
                 return Err(TooMuch::Junk);
             }
         }
+        if self.serving
+            && self.marked
+            && let Some(at) = find(&self.stderr, &self.marker)
+        {
+            self.stderr.truncate(at);
+            self.end.err = true;
+        }
         let over = self.stderr.len().saturating_sub(STDERR_KEPT);
         self.stderr.drain(..over);
         Ok(())
@@ -146,6 +228,12 @@ impl Talk {
     /// Stdout and the end of stderr of a script that started.
     pub(super) fn said(self) -> (Vec<u8>, String) {
         (self.stdout, String::from_utf8_lossy(&self.stderr).into_owned())
+    }
+
+    /// The same of one script of many.
+    pub(super) fn take(&mut self) -> (Vec<u8>, String) {
+        let (stdout, stderr) = (std::mem::take(&mut self.stdout), std::mem::take(&mut self.stderr));
+        (stdout, String::from_utf8_lossy(&stderr).into_owned())
     }
 
     /// What was printed instead of the marker: a few printable lines, for an error.

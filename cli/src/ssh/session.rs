@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -17,7 +17,7 @@ use super::{
     become_::{self, Password, Trust, Way},
     connect::Shared,
     connection::{Connection, Unopened},
-    exec::{Fault, Run, Script, Through},
+    exec::{Fault, How, Run, Script, Through},
     frame::{CUT_SHORT, Marker, TooMuch},
     pace,
 };
@@ -28,6 +28,8 @@ use crate::{
 
 /// How many scripts run at once on a host: sshd allows ten sessions a connection unless told otherwise.
 const SESSIONS_MAX: usize = 8;
+/// A shell that waited for so long is not used again: some hosts end those that do nothing.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 /// How long finding out about sudo may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -54,6 +56,30 @@ pub(crate) struct SshHost {
     /// A script has started without anybody having read its stdin before it.
     quiet: AtomicBool,
     sessions: Arc<Semaphore>,
+    /// Shells that wait for another script: of who has logged in, and of root.
+    kept: [Mutex<Option<Kept>>; 2],
+}
+
+/// A shell that waits for another script.
+struct Kept {
+    call: oneshot::Sender<oneshot::Sender<Script>>,
+    marker: Marker,
+    since: Instant,
+}
+
+impl Kept {
+    fn new(script: Script, marker: Marker) -> Self {
+        let (call, called) = oneshot::channel();
+        tokio::spawn(script.idle(called));
+        Self { call, marker, since: Instant::now() }
+    }
+
+    /// The shell with its marker, unless it has ended.
+    async fn back(self) -> Option<(Script, Marker)> {
+        let (give, given) = oneshot::channel();
+        self.call.send(give).ok()?;
+        Some((given.await.ok()?, self.marker))
+    }
 }
 
 /// How root is got, with the password if one is needed.
@@ -80,6 +106,7 @@ impl SshHost {
             way: OnceCell::new(),
             quiet: AtomicBool::new(false),
             sessions: Arc::new(Semaphore::new(SESSIONS_MAX)),
+            kept: Default::default(),
         }
     }
 
@@ -88,7 +115,7 @@ impl SshHost {
         let _turn = self.sessions.acquire().await;
         let quiet = self.quiet.load(Ordering::Relaxed);
         let most_under_way = pace::most_under_way(self.connection.round_trip());
-        let run = Run { job, marker: Marker::random(), through, quiet, ends: true, most_under_way };
+        let run = Run { job, marker: Marker::random(), through, quiet, how: How::Alone, most_under_way };
         let talked = async {
             let mut script = self.start(&run).await?;
             script.go(&run).await.map_err(|fault| self.fault(&run, fault))?;
@@ -106,6 +133,50 @@ impl SshHost {
         Ok(Output { status, stdout, stderr })
     }
 
+    /// Runs a script in the shell of the one before it, or in a new one; the shell is kept for the next when all went well.
+    ///
+    /// A session costs a host its sshd another process, a login shell and the script's: most of what a short script costs.
+    async fn talk_on(&self, job: &Job<'_>, through: &Through) -> Result<Output, HostError> {
+        let _turn = self.sessions.acquire().await;
+        let kept = self.kept(job.root).take();
+        let kept = kept.filter(|it| it.since.elapsed() < IDLE_MAX && !self.connection.is_gone());
+        let (kept, marker) = match kept {
+            Some(it) => it.back().await,
+            None => None,
+        }
+        .map_or_else(|| (None, Marker::random()), |(script, marker)| (Some(script), marker));
+        let quiet = self.quiet.load(Ordering::Relaxed);
+        let most_under_way = pace::most_under_way(self.connection.round_trip());
+        let run = Run { job, marker, through, quiet, how: How::Kept, most_under_way };
+        let talked = async {
+            let mut script = match kept {
+                Some(mut script) => {
+                    script.next(&run).map_err(|fault| self.fault(&run, fault))?;
+                    script
+                }
+                None => self.start(&run).await?,
+            };
+            script.go(&run).await.map_err(|fault| self.fault(&run, fault))?;
+            let (output, is_fit) = script.answer().map_err(|fault| self.fault(&run, fault))?;
+            Ok::<_, HostError>((output, is_fit.then_some(script)))
+        };
+        let limit = job.timeout;
+        let Ok(talked) = timeout(limit, talked).await else {
+            self.stop(&run).await;
+            return Err(HostError::Timeout { label: job.label.to_owned(), limit });
+        };
+        let (output, fit) = talked?;
+        self.quiet.store(true, Ordering::Relaxed);
+        if let Some(script) = fit {
+            *self.kept(job.root) = Some(Kept::new(script, run.marker));
+        }
+        Ok(output)
+    }
+
+    fn kept(&self, root: bool) -> MutexGuard<'_, Option<Kept>> {
+        self.kept[usize::from(root)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Stops what a script that took too long has left on the host, as far as that can be done soon.
     async fn stop(&self, stopped: &Run<'_>) {
         let mut job = Job::new("stop", STOP);
@@ -115,7 +186,7 @@ impl SshHost {
             marker: Marker::random(),
             through: stopped.through,
             quiet: stopped.quiet,
-            ends: true,
+            how: How::Alone,
             most_under_way: u64::MAX,
         };
         let stopping = async {
@@ -249,7 +320,7 @@ impl Host for SshHost {
 
     async fn run(&self, job: Job<'_>) -> Result<Output, HostError> {
         let through = self.through(job.root).await?;
-        self.talk(&job, &through).await
+        if job.keeps_shell { self.talk_on(&job, &through).await } else { self.talk(&job, &through).await }
     }
 
     async fn hold(&self, job: Job<'_>) -> Result<Held, HostError> {
@@ -260,7 +331,7 @@ impl Host for SshHost {
             marker: Marker::random(),
             through: &through,
             quiet: false,
-            ends: false,
+            how: How::Held,
             most_under_way: u64::MAX,
         };
         let limit = job.timeout;

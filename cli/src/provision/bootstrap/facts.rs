@@ -271,6 +271,7 @@ pub(crate) async fn probe<H: Host>(host: &H, root: &str, ports: &[u16]) -> Resul
     job.args.extend(ports.iter().map(|it| it.to_string().into()));
     job.root = true;
     job.timeout = PROBE_MAX;
+    job.keeps_shell = true;
     let (asked, begun) = (human::now(), Instant::now());
     let output = host.run(job).await?;
     let answered = asked.plus_ms(human::ms(begun.elapsed()));
