@@ -86,7 +86,7 @@ pub(crate) async fn apply<H: Host>(
 /// The module of a step that installs or starts something, as it is when nothing is left to do.
 fn proven(step: &PlannedStep) -> Option<Module> {
     let module = step.module.as_ref().filter(|_| matches!(step.status, Status::Change | Status::Follow))?;
-    module.runs_or_is_run().then(|| module.settled().unwrap_or_else(|| module.clone()))
+    module.runs_or_is_run().then(|| module.settled().unwrap_or_else(|| module.clone()).just_started())
 }
 
 /// What a step is called when it is asked about after the change.
@@ -266,6 +266,7 @@ impl<H: Host> Run<'_, H> {
         let label = batch.steps.first().map_or_else(String::new, |i| self.plan.steps[*i].id.0.clone());
         let mut job = Job::new(&label, script);
         job.root = self.plan.root;
+        job.keeps_shell = true;
         job.timeout = batch.timeout + Duration::from_secs(30);
         job.sent = Some(&sent);
         job.input = batch

@@ -71,6 +71,7 @@ pub(crate) async fn examine<H: Host>(
     // Below a directory of one's own nobody needs to be root.
     let needs_root = playbook.root && cx.prefix.is_empty();
     job.root = needs_root;
+    job.keeps_shell = true;
     job.timeout = TIMEOUT;
     let output = host.run(job).await?;
     let text = output.text();
@@ -102,7 +103,7 @@ pub(super) fn made<'a>(modules: impl Iterator<Item = &'a Module>) -> Vec<String>
 }
 
 fn script(tasks: &[Task], cx: &Cx<'_>, host: &str) -> Result<String, ExamineError> {
-    let mut script = format!("{HOST}\nid=meta; say uid \"$(id -u)\"; say now \"$(date +%s)\"\n");
+    let mut script = format!("{HOST}\nwho; id=meta; say uid \"$uid\"; say now \"$(date +%s)\"\n");
     for (i, task) in tasks.iter().enumerate() {
         if let Some(module) = task.module.as_ref().filter(|_| task.check) {
             let question = module.part().query(&i.to_string(), cx);

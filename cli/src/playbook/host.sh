@@ -27,6 +27,17 @@ nap() {
   naps=$next; slept=$((slept + length))
 }
 
+# who: whose shell this is, in $uid; the kernel tells it without a program.
+who() {
+  uid=
+  if [ -r /proc/self/status ]; then
+    while read -r word _ it _; do
+      case $word in Uid:) uid=$it; break;; esac
+    done </proc/self/status
+  fi
+  uid=${uid:-$(id -u)}
+}
+
 # listed NAME FILE: whether a line of /etc/passwd or /etc/group is of that name.
 listed() {
   while IFS=: read -r entry rest; do [ "$entry" != "$1" ] || return 0; done <"$2"
@@ -35,15 +46,17 @@ listed() {
 
 # sum FILE: its digest; no pipe, since every program that is started costs more than the digest of a small file.
 if have sha256sum; then
-  sum() { sum_text=$(sha256sum <"$1") && printf '%s\n' "${sum_text%% *}"; }
+  sum() { found=$(sha256sum <"$1"); found=${found%% *}; }
 elif have openssl; then
-  sum() { sum_text=$(openssl dgst -sha256 -r <"$1") && printf '%s\n' "${sum_text%% *}"; }
+  sum() { found=$(openssl dgst -sha256 -r <"$1"); found=${found%% *}; }
 else
   die failed "this host has neither sha256sum nor openssl"
 fi
 # sum_large FILE: openssl knows the processor's own instructions for it, and starts slower.
 if have openssl && have sha256sum; then
-  sum_large() { sum_text=$(openssl dgst -sha256 -r <"$1" 2>/dev/null) && printf '%s\n' "${sum_text%% *}" || sum "$1"; }
+  sum_large() {
+    if found=$(openssl dgst -sha256 -r <"$1" 2>/dev/null); then found=${found%% *}; else sum "$1"; fi
+  }
 else
   sum_large() { sum "$1"; }
 fi
@@ -65,7 +78,7 @@ sums() {
     # sha256sum writes a path with a backslash in another way.
     case $it in *\\*) size=unusual;; esac
     if [ "$size" != unusual ] && [ "$size" -le "$large" ] && have sha256sum; then set -- "$@" "$it"; continue; fi
-    if [ "$size" = unusual ] || [ "$size" -le "$large" ]; then found=$(sum "$it"); else found=$(sum_large "$it"); fi
+    if [ "$size" = unusual ] || [ "$size" -le "$large" ]; then sum "$it"; else sum_large "$it"; fi
     digests="$digests$found  $it$newline"
   done
   [ $# = 0 ] || digests="$digests$(sha256sum "$@" 2>/dev/null)$newline"
@@ -90,9 +103,6 @@ attributes_of() {
   change=${shown##*"$tab"}; shown=${shown%"$tab"*}
   size=${shown##* }; size=${size:-0}
 }
-
-# change_of FILE: its inode and the instant of its last change, of contents or of attributes.
-change_of() { stat -c '%i %z' "$1" 2>/dev/null; }
 
 # know PATH CHANGE DIGEST: what this run itself has put there, and when.
 know() { known="$known$newline$1$tab$2$tab$3$newline"; }
@@ -152,7 +162,7 @@ EOF
 # q_part STEP PATH: an upload that was cut off.
 q_part() {
   id=$1
-  if [ -f "$2" ] && [ ! -h "$2" ]; then size=$(stat -c %s "$2"); say part "$size $(sum_sized "$2" "${size:-0}")"; fi
+  if [ -f "$2" ] && [ ! -h "$2" ]; then size=$(stat -c %s "$2"); sum_sized "$2" "${size:-0}"; say part "$size $found"; fi
 }
 
 # q_user STEP NAME GROUP...
@@ -190,8 +200,9 @@ q_inputs() {
 # same_exe PID FILE: whether a process runs the program that is installed now.
 same_exe() {
   [ "/proc/$1/exe" -ef "$2" ] && return 0
-  runs=$(sum_large "/proc/$1/exe" 2>/dev/null)
-  [ -n "$runs" ] && [ "$runs" = "$(sum_large "$2" 2>/dev/null)" ]
+  sum_large "/proc/$1/exe" 2>/dev/null; runs=$found
+  sum_large "$2" 2>/dev/null
+  [ -n "$runs" ] && [ "$runs" = "$found" ]
 }
 
 # q_exe STEP PID FILE
@@ -220,23 +231,30 @@ number() {
   case $it in *[!0-9]*) ;; *) printf '%s\n' "$it";; esac
 }
 
-# supervisor PID_FILE CONFIG: the process that supervises by this configuration; a reused number is not taken for it.
+# supervisor PID_FILE CONFIG: the process that supervises by this configuration, in $pid; a reused number is not taken for
+# it.
 supervisor() {
-  pid=$(number "$1")
-  [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] || return 1
-  case $newline$(tr '\000' '\n' <"/proc/$pid/cmdline")$newline in *"$newline$2$newline"*) echo "$pid";; *) return 1;; esac
+  pid=
+  [ -r "$1" ] || return 1
+  { IFS= read -r pid || [ -n "$pid" ]; } <"$1"
+  case $pid in ''|*[!0-9]*) return 1;; esac
+  [ -r "/proc/$pid/cmdline" ] || return 1
+  # Its words come without what is between them.
+  words=
+  IFS= read -r words <"/proc/$pid/cmdline" || :
+  case $words in *supervise--config"$2") ;; *) return 1;; esac
 }
 
 q_process() {
   id=$1
-  if supervisor "$2" "$3" >/dev/null; then say up; else say down; fi
+  if supervisor "$2" "$3"; then say up; else say down; fi
 }
 
 # q_key STEP DIR TOOL...: whose certificate is there and until when, by the first of the tools that is there.
 q_key() {
   id=$1; dir=$2; shift 2
   if [ ! -e "$dir/chain.pem" ]; then say none; return; fi
-  if [ -f "$dir/roots.pem" ]; then say roots "$(sum "$dir/roots.pem")"; fi
+  if [ -f "$dir/roots.pem" ]; then sum "$dir/roots.pem"; say roots "$found"; fi
   for tool in "$@"; do
     [ -x "$tool" ] || continue
     if shown=$("$tool" identity --dir "$dir" 2>/dev/null); then say key "$(printf %s "$shown" | line)"; return; fi
@@ -334,7 +352,9 @@ fresh() {
   # Nobody reads it before it has its owner: others get at most what its mode gives them.
   case ${2-} in 0644|0640) born=$2;; *) born=0600;; esac
   case $born in 0644) mask=022;; 0640) mask=026;; *) mask=077;; esac
-  (umask $mask; set -C; : >"$1") || die failed "cannot write $1"
+  umask $mask; set -C
+  true >"$1" || die failed "cannot write $1"
+  umask 077; set +C
 }
 
 own() { [ -z "$2" ] || chown -h "$2" "$1"; }
@@ -352,7 +372,7 @@ swap() {
 
 # settle PART PATH MODE OWNER SHA [BYTES]: checks what has arrived, then puts it in place.
 settle() {
-  found=$(sum_sized "$1" "${6:-0}")
+  sum_sized "$1" "${6:-0}"
   if [ "$found" != "$5" ]; then
     # The end of stdin is that of the connection: what came before it is right.
     if [ -n "${6-}" ] && [ "$(stat -c %s "$1")" -lt "$6" ]; then
@@ -396,7 +416,8 @@ do_binary() {
   elif [ "$(stat -c %s "$part" 2>/dev/null)" != "$6" ]; then die failed "$part is not as long as it was: run again"; fi
   grow "$part" "$5" || die failed "cannot write $part"
   settle "$part" "$1" "$2" "$3" "$4" "$(($6 + $5))"
-  change=$(change_of "$1")
+  # Its inode, and the instant at which its contents or attributes were changed last.
+  change=$(stat -c '%i %z' "$1" 2>/dev/null)
   know "$1" "$change" "$4"
   say change "$change"
 }
@@ -426,6 +447,7 @@ do_link() {
     rm -f "$3.part"
     ln -s "$(readlink "$1")" "$3.part" && swap "$3.part" "$3" || die failed "cannot make the link $3"
   fi
+  if [ ! -e "$1" ] && [ ! -h "$1" ] && ln -s "$2" "$1" 2>/dev/null; then return; fi
   [ ! -h "$1.part" ] || rm -f "$1.part"
   ln -s "$2" "$1.part" && swap "$1.part" "$1" || die failed "cannot make the link $1"
 }
@@ -515,8 +537,9 @@ do_unit_file() {
 
 keep_stamp() {
   [ -n "$1" ] || return 0
-  fresh "$1.part"
-  printf '%s\n' "$2" >>"$1.part" && swap "$1.part" "$1" || die failed "cannot write $1"
+  # Half of it is as good as none: what was started is then started once more.
+  fresh "$1"
+  printf '%s\n' "$2" >>"$1" || die failed "cannot write $1"
 }
 
 # unit_end NAME SAID: how a unit ended and its own last words; what systemctl has said where there are none.
@@ -562,10 +585,11 @@ do_nounit() {
 
 # do_stop_process PID_FILE CONFIG SECONDS: its own processes die with a supervisor that had to be killed.
 do_stop_process() {
-  holder=$(supervisor "$1" "$2") || return 0
+  supervisor "$1" "$2" || return 0
+  holder=$pid
   kill -TERM "$holder" 2>/dev/null; kill -CONT "$holder" 2>/dev/null
   patience "$3"; killed=
-  while supervisor "$1" "$2" >/dev/null; do
+  while supervisor "$1" "$2"; do
     nap && continue
     [ -z "$killed" ] || die failed "the supervisor $holder does not stop"
     killed=yes; patience 10
@@ -576,7 +600,9 @@ do_stop_process() {
 # as USER COMMAND...
 as() {
   user=$1; shift
-  if [ -z "$user" ] || [ "$(id -un)" = "$user" ]; then exec "$@"; fi
+  who
+  if [ -z "$user" ]; then exec "$@"; fi
+  if [ "$uid" != 0 ] || [ "$user" = root ]; then [ "$(id -un)" != "$user" ] || exec "$@"; fi
   # busybox has one that cannot do this.
   case $(setpriv --help 2>&1) in
     *--init-groups*) exec setpriv --reuid "$user" --regid "$user" --init-groups "$@";;
@@ -594,7 +620,7 @@ do_process() {
     as "$user" sh -c 'log=$1; shift; exec "$@" >>"$log" 2>&1' sh "$log" $apart "$tool" supervise --config "$config"
   ) </dev/null >/dev/null 2>&1 8>&- &
   patience 10
-  until supervisor "$pid_file" "$config" >/dev/null; do
+  until supervisor "$pid_file" "$config"; do
     nap || die failed "the supervisor does not start: $(tail -n 5 "$log")"
   done
   keep_stamp "$stamp" "$read_now"

@@ -282,6 +282,17 @@ impl Module {
         None
     }
 
+    /// Without the question what was read at its start: right after it nothing else can have been.
+    pub(super) fn just_started(self) -> Self {
+        if let Self::Unit(it) = self {
+            return Self::Unit(Unit { stamp: None, ..it });
+        }
+        if let Self::Process(it) = self {
+            return Self::Process(Process { stamp: None, ..it });
+        }
+        self
+    }
+
     /// Whether it installs a program or keeps one running.
     pub(super) fn runs_or_is_run(&self) -> bool {
         use unit::Running::{Restarted, Started};
