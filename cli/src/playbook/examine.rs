@@ -103,7 +103,7 @@ pub(super) fn made<'a>(modules: impl Iterator<Item = &'a Module>) -> Vec<String>
 }
 
 fn script(tasks: &[Task], cx: &Cx<'_>, host: &str) -> Result<String, ExamineError> {
-    let mut script = format!("{HOST}\nwho; id=meta; say uid \"$uid\"; say now \"$(date +%s)\"\n");
+    let mut script = format!("{HOST}\nunchanging=yes; who; id=meta; say uid \"$uid\"; say now \"$(date +%s)\"\n");
     for (i, task) in tasks.iter().enumerate() {
         if let Some(module) = task.module.as_ref().filter(|_| task.check) {
             let question = module.part().query(&i.to_string(), cx);

@@ -66,12 +66,18 @@ sum_sized() { if [ "$2" -gt "$large" ]; then sum_large "$1"; else sum "$1"; fi; 
 
 # ---- questions: they change nothing ----
 
+# While only questions are asked, nothing changes, and what was found out need not be found out again.
+unchanging=
+digests=$newline
+links=$newline
+
 # sums FILE...: the digests of those that are plain files, `DIGEST  PATH` a line; one program for all that are small.
 sums() {
-  digests=
+  [ -n "$unchanging" ] || digests=$newline
   for it in "$@"; do
     shift
     [ -f "$it" ] && [ ! -h "$it" ] || continue
+    [ -z "$unchanging" ] || ! digest_of "$it" || continue
     # Nobody has asked for its size: it is one of ours, and small.
     size=0; change=; [ -z "$attributes" ] || attributes_of "$it"
     if [ -n "$change" ] && known_digest "$it" "$change"; then digests="$digests$found  $it$newline"; continue; fi
@@ -87,11 +93,16 @@ sums() {
 # digest_of FILE: what `sums` found of it, in $found.
 digest_of() {
   found=
-  while IFS= read -r it; do
-    if [ "${it#*  }" = "$1" ]; then found=${it%%  *}; return; fi
-  done <<EOF
-$digests
-EOF
+  case $digests in *"  $1$newline"*) ;; *) return 1;; esac
+  found=${digests%%"  $1$newline"*}; found=${found##*"$newline"}
+}
+
+# link_of LINK: where it leads to, in $to.
+link_of() {
+  if [ -n "$unchanging" ]; then
+    case $links in *"$newline$1$tab"*) to=${links#*"$newline$1$tab"}; to=${to%%"$newline"*}; return;; esac
+  fi
+  to=$(readlink "$1") && links="$links$1$tab$to$newline"
 }
 
 # attributes_of PATH: its mode, owner and size, in $shown; its size alone, in $size; what tells when it changed, in $change.
@@ -123,9 +134,9 @@ asked=
 q_path() {
   id=$1
   if [ -h "$2" ]; then
-    shown=$(readlink "$2")
-    case $shown in *"$newline"*|*"$tab"*) shown=$(printf '%s' "$shown" | line);; esac
-    say link "$shown"
+    link_of "$2"
+    case $to in *"$newline"*|*"$tab"*) to=$(printf '%s' "$to" | line);; esac
+    say link "$to"
   elif [ ! -e "$2" ]; then say none
   elif [ -d "$2" ]; then asked="$asked$1${tab}dir${tab}-${tab}0$tab$2$newline"
   elif [ -f "$2" ]; then asked="$asked$1${tab}file$tab$3$tab$4$tab$2$newline"
@@ -165,12 +176,23 @@ q_part() {
   if [ -f "$2" ] && [ ! -h "$2" ]; then size=$(stat -c %s "$2"); sum_sized "$2" "${size:-0}"; say part "$size $found"; fi
 }
 
+# local_groups NAME: the groups of a user that this host itself knows, in $groups.
+local_groups() {
+  primary=
+  while IFS=: read -r entry _ _ number _; do
+    if [ "$entry" = "$1" ]; then primary=$number; break; fi
+  done </etc/passwd
+  [ -n "$primary" ] || return 1
+  groups=
+  while IFS=: read -r entry _ number members; do
+    case $number:,$members, in "$primary":*|*",$1,"*) groups="${groups:+$groups }$entry";; esac
+  done </etc/group
+}
+
 # q_user STEP NAME GROUP...
 q_user() {
   id=$1; name=$2; shift 2
-  if uid=$(id -u "$name" 2>/dev/null); then
-    say user "$uid:$(grep "^$name:" /etc/passwd | cut -d: -f6,7)"
-    say groups "$(id -Gn "$name")"
+  if local_groups "$name" || groups=$(id -Gn "$name" 2>/dev/null); then say user yes; say groups "$groups"
   else say none; fi
   for group in "$@"; do
     if listed "$group" /etc/group; then say offered "$group"; fi
@@ -182,7 +204,7 @@ inputs_now() {
   sums "$@"
   read_now=
   for input in "$@"; do
-    if [ -h "$input" ]; then read_now="${read_now}link $input $(readlink "$input"), "
+    if [ -h "$input" ]; then link_of "$input"; read_now="${read_now}link $input $to, "
     elif [ -f "$input" ]; then digest_of "$input"; read_now="${read_now}file $input $found, "
     else read_now="${read_now}none $input, "; fi
   done
@@ -250,14 +272,23 @@ q_process() {
   if supervisor "$2" "$3"; then say up; else say down; fi
 }
 
+# q_roots STEP DIR: which roots the owner of a certificate trusts.
+q_roots() {
+  id=$1
+  if [ -f "$2/roots.pem" ]; then sum "$2/roots.pem"; say roots "$found"; fi
+}
+
 # q_key STEP DIR TOOL...: whose certificate is there and until when, by the first of the tools that is there.
 q_key() {
   id=$1; dir=$2; shift 2
   if [ ! -e "$dir/chain.pem" ]; then say none; return; fi
-  if [ -f "$dir/roots.pem" ]; then sum "$dir/roots.pem"; say roots "$found"; fi
   for tool in "$@"; do
     [ -x "$tool" ] || continue
-    if shown=$("$tool" identity --dir "$dir" 2>/dev/null); then say key "$(printf %s "$shown" | line)"; return; fi
+    if shown=$("$tool" identity --dir "$dir" 2>/dev/null); then
+      case $shown in *"$newline"*|*"$tab"*) shown=$(printf %s "$shown" | line);; esac
+      say key "$shown"
+      return
+    fi
     break
   done
   say broken
@@ -302,7 +333,10 @@ q_wait() {
 # q_manifest STEP FILE
 q_manifest() {
   id=$1
-  if [ -f "$2" ]; then say manifest "$(head -c 1048576 "$2" | hex)"; fi
+  [ -f "$2" ] || return 0
+  while IFS= read -r it; do
+    case $it in *"$tab"*) ;; *) say path "$it";; esac
+  done <"$2"
 }
 
 # q_listed STEP FILE: the paths of a manifest that are there.

@@ -106,7 +106,7 @@ impl Release {
             return Err(mismatch(format!("manifest.json: schema `{}` is not mesh/bundle/v1", manifest.schema)));
         }
         let signed = check_signature(dir, &text, config).map_err(mismatch)?;
-        let mut binaries = Vec::new();
+        let mut files = Vec::new();
         for name in BINARIES {
             let path = format!("bin/{name}");
             let file = manifest.files.iter().find(|it| it.path == path);
@@ -119,11 +119,19 @@ impl Release {
             if size != file.size_bytes {
                 return Err(mismatch(format!("{path} has {size} bytes, the manifest says {}", file.size_bytes)));
             }
-            let digest = sha256_of(&at).map_err(|error| absent(error, &path))?;
+            files.push((name, at, file));
+        }
+        let paths: Vec<PathBuf> = files.iter().map(|(_, at, _)| at.clone()).collect();
+        let mut binaries = Vec::new();
+        for ((name, path, file), digest) in files.into_iter().zip(digests(&paths)) {
+            let digest = digest.map_err(|error| absent(error, &file.path))?;
             if digest != file.sha256 {
-                return Err(mismatch(format!("{path} has the digest {digest}, the manifest says {}", file.sha256)));
+                return Err(mismatch(format!(
+                    "{} has the digest {digest}, the manifest says {}",
+                    file.path, file.sha256
+                )));
             }
-            binaries.push(Binary { name: name.to_owned(), path: at, digest });
+            binaries.push(Binary { name: name.to_owned(), path, digest });
         }
         Ok(Self { version: manifest.version, binaries, signed })
     }
@@ -132,15 +140,15 @@ impl Release {
     pub(crate) fn beside(exe: &Path) -> Result<Self> {
         let dir = exe.parent().unwrap_or(Path::new("/"));
         let mut binaries = Vec::new();
-        for name in BINARIES {
-            let path = dir.join(name);
-            let digest = sha256_of(&path).map_err(|error| {
+        let paths: Vec<PathBuf> = BINARIES.iter().map(|name| dir.join(name)).collect();
+        for ((name, path), digest) in BINARIES.into_iter().zip(&paths).zip(digests(&paths)) {
+            let digest = digest.map_err(|error| {
                 Failure::new(Exit::Invalid, format!("no {name} beside mesh"))
                     .at(path.display().to_string())
                     .why(error)
                     .next("cargo build --workspace --bins, or mesh up --bundle DIR")
             })?;
-            binaries.push(Binary { name: name.to_owned(), path, digest });
+            binaries.push(Binary { name: name.to_owned(), path: path.clone(), digest });
         }
         Ok(Self { version: env!("CARGO_PKG_VERSION").to_owned(), binaries, signed: Signed::LocalBuild })
     }
@@ -161,6 +169,15 @@ fn check_signature(dir: &Path, manifest: &[u8], config: &Config) -> std::result:
     // The key in the bundle proves nothing by itself: the operator says which keys count.
     let trusted = config.trusted_keys.iter().any(|trusted| trusted.eq_ignore_ascii_case(&it.public_key));
     Ok(if trusted { Signed::Trusted } else { Signed::Stranger(it.public_key) })
+}
+
+/// The digests of files, each taken by a thread of its own.
+fn digests(paths: &[PathBuf]) -> Vec<io::Result<Digest>> {
+    let panicked = |_| Err(io::Error::other("it could not be read to its end"));
+    std::thread::scope(|scope| {
+        let taken: Vec<_> = paths.iter().map(|path| scope.spawn(|| sha256_of(path))).collect();
+        taken.into_iter().map(|it| it.join().unwrap_or_else(panicked)).collect()
+    })
 }
 
 fn sha256(bytes: &[u8]) -> Digest {

@@ -123,7 +123,11 @@ impl Part for Key {
 
     fn query(&self, step: &str, _cx: &Cx<'_>) -> Result<String, String> {
         let tools = [self.dir.as_str(), &self.tool].into_iter().chain(self.installed.as_deref());
-        Ok(call("q_key", [step].into_iter().chain(tools)))
+        let mut script = call("q_key", [step].into_iter().chain(tools));
+        if self.roots_sha256.is_some() {
+            script.push_str(&call("q_roots", [step, self.dir.as_str()]));
+        }
+        Ok(script)
     }
 
     fn diff(&self, _cx: &Cx<'_>, found: &Found<'_>) -> Result<Diff, String> {

@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{
-        plan::PlannedStep,
-        sh::{call, unhex},
-    },
+    super::{plan::PlannedStep, sh::call},
     Act, Cx, Diff, Form, Found, Part, Way, check_path, must,
 };
 
@@ -36,9 +33,7 @@ impl Part for Manifest {
 
     fn diff(&self, cx: &Cx<'_>, found: &Found<'_>) -> Result<Diff, String> {
         let mut diff = Diff::default();
-        let has = found.get("manifest").and_then(unhex).unwrap_or_default();
-        let has = String::from_utf8_lossy(&has).into_owned();
-        let mut paths: BTreeSet<&str> = has.lines().filter(|it| !it.is_empty()).collect();
+        let mut paths: BTreeSet<&str> = found.all("path").filter(|it| !it.is_empty()).collect();
         let before = paths.len();
         paths.extend(cx.made.iter().map(String::as_str));
         if paths.len() != before {

@@ -14,8 +14,8 @@ runs() {
 # told WORD LINK: where a link leads to.
 told() {
   [ -h "$2" ] || return 0
-  target=$(readlink "$2")
-  case $target in *[[:cntrl:]]*) ;; *) say "$1" "$target" ;; esac
+  link_of "$2"
+  case $to in *[[:cntrl:]]*) ;; *) say "$1" "$to" ;; esac
 }
 
 # q_releases STEP DIR CURRENT PREVIOUS: the releases with their ages, and where the links lead to.
@@ -23,11 +23,14 @@ q_releases() {
   id=$1
   told current "$3"
   told previous "$4"
-  for it in "$2"/*; do
+  set -- "$2"/*
+  for it in "$@"; do
     [ -d "$it" ] && [ ! -h "$it" ] || continue
     name=${it##*/}
     case $name in *[[:cntrl:]]*) continue ;; esac
-    say release "$(stat -c %Y "$it") $name"
+    # Where there is one, nobody asks which is older.
+    age=0; [ $# = 1 ] || age=$(stat -c %Y "$it")
+    say release "$age $name"
     # Daemons are started again by the steps before; whatever else runs stays as it is.
     if runs "$it" mesh-agentd mesh-routerd; then say runs "$name"; fi
   done

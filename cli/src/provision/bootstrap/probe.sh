@@ -8,13 +8,26 @@ root=$1
 [ $# -gt 0 ] && shift
 say() { printf '%s\t%s\n' "$1" "$2"; }
 first() { [ -r "$1" ] && IFS= read -r line <"$1" && say "$2" "$line"; }
-runs() { [ -n "$1" ] && [ "$(readlink "/proc/$1/exe" 2>/dev/null)" = "$2" ]; }
+# runs PID PATH: whether a process runs this program; one that was removed since has no file any more to compare with.
+runs() {
+  [ -n "$1" ] || return 1
+  case $2 in
+    *' (deleted)') [ "$(readlink "/proc/$1/exe" 2>/dev/null)" = "$2" ] ;;
+    *) [ "/proc/$1/exe" -ef "$2" ] ;;
+  esac
+}
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# None of the three holds a space; whatever is asked for, uname says them in this order.
-read -r name release machine <<EOF
+if [ -r /proc/sys/kernel/arch ]; then
+  read -r name </proc/sys/kernel/hostname
+  read -r release </proc/sys/kernel/osrelease
+  read -r machine </proc/sys/kernel/arch
+else
+  # None of the three holds a space; whatever is asked for, uname says them in this order.
+  read -r name release machine <<EOF
 $(uname -nrm)
 EOF
+fi
 say arch "$machine"
 say kernel "$release"
 say hostname "$name"
@@ -37,7 +50,7 @@ if [ -n "$libc" ]; then say libc "$libc"
 else for it in /lib/ld-musl-*; do [ -e "$it" ] && say libc musl; done; fi
 if [ -r /proc/meminfo ]; then
   while read -r name value _; do
-    case $name in MemTotal:) say memory_kib "$value";; MemAvailable:) say memory_available_kib "$value";; esac
+    case $name in MemTotal:) say memory_kib "$value";; MemAvailable:) say memory_available_kib "$value"; break;; esac
   done </proc/meminfo
 fi
 has flock || say lacks flock
@@ -58,8 +71,8 @@ field() {
   shift "$1"
   field=$1
 }
-# disk NAME KIBS INODES: of two lines of df; a mount point may hold spaces.
-disk() {
+# disk_lines NAME KIBS INODES: of two lines of df; a mount point may hold spaces.
+disk_lines() {
   set -f
   # shellcheck disable=SC2086
   field 4 $2; free=$field
@@ -68,20 +81,38 @@ disk() {
   set +f
   mount=/${2#*% /}
   case $2 in *%*) ;; *) mount=/;; esac
+  disk "$1" "$free" "$inodes" "$mount"
+}
+# disk NAME KIB INODES MOUNT
+disk() {
+  free=$2; inodes=$3; mount=$4
   say "disk_$1" "$free $inodes $mount"
+  # Both are mostly on the same file system.
+  [ "$mount" != "$mount_before" ] || return 0
+  mount_before=$mount
   options=
   [ ! -r /proc/mounts ] || while read -r _ at _ it _; do [ "$at" != "$mount" ] || options=$it; done </proc/mounts
   case ,$options, in *,noexec,*) say noexec "$mount";; esac
   case ,$options, in *,ro,*) say readonly "$mount";; esac
 }
-{ IFS= read -r _; IFS= read -r opt_kib; IFS= read -r var_kib; } <<EOF
+mount_before=
+if found=$(df -k --output=avail,iavail,target "$opt" "$var" 2>/dev/null); then
+  for it in - opt var; do
+    read -r kib inodes mount
+    [ "$it" = - ] || disk "$it" "$kib" "$inodes" "$mount"
+  done <<EOF
+$found
+EOF
+else
+  { IFS= read -r _; IFS= read -r opt_kib; IFS= read -r var_kib; } <<EOF
 $(df -Pk "$opt" "$var" 2>/dev/null)
 EOF
-{ IFS= read -r _; IFS= read -r opt_inodes; IFS= read -r var_inodes; } <<EOF
+  { IFS= read -r _; IFS= read -r opt_inodes; IFS= read -r var_inodes; } <<EOF
 $(df -Pi "$opt" "$var" 2>/dev/null)
 EOF
-disk opt "$opt_kib" "$opt_inodes"
-disk var "$var_kib" "$var_inodes"
+  disk_lines opt "$opt_kib" "$opt_inodes"
+  disk_lines var "$var_kib" "$var_inodes"
+fi
 
 count=0
 if has ip; then ip -o addr show 2>/dev/null | while read -r _ interface _ address _; do
@@ -108,7 +139,21 @@ some=yes
 if [ $# -gt 0 ] && has ss; then
   ports=
   for port in "$@"; do ports="${ports:+$ports or }sport = :$port"; done
-  some=$(ss -Hltun "$ports" 2>/dev/null) || some=yes
+  # The processes are looked for only when there is something to be found.
+  [ -e "$root/etc/mesh/agentd.toml" ] || some=$(ss -Hltun "$ports" 2>/dev/null) || some=yes
+  if [ -n "$some" ] && found=$(ss -Hltunp "$ports" 2>/dev/null); then
+    some=
+    while read -r kind _ _ _ at _ users; do
+      [ -n "$at" ] || continue
+      pid=; exe=
+      case $users in *pid=*) pid=${users#*pid=}; pid=${pid%%,*};; esac
+      case $executables in *"$newline$pid "*) exe=${executables#*"$newline$pid "}; exe=${exe%%"$newline"*};; esac
+      runs "$pid" "$exe" || exe=
+      say listens "${at##*:} $kind - ${pid:--} $exe"
+    done <<EOF
+$found
+EOF
+  fi
 fi
 if [ $# -gt 0 ] && [ -n "$some" ]; then
   kept=$*
@@ -143,7 +188,9 @@ EOF
 fi
 
 # What of the product is there.
-[ -h "$root/opt/mesh/current" ] && release=$(readlink "$root/opt/mesh/current" 2>/dev/null) && say release "${release##*/}"
+for it in "$root"/opt/mesh/releases/*; do
+  [ "$it" -ef "$root/opt/mesh/current" ] && say release "${it##*/}" && break
+done
 if [ -r "$root/etc/mesh/agentd.toml" ]; then
   while read -r name is value _; do
     case $name in "["*) break;; esac
@@ -154,7 +201,11 @@ if [ -r "$root/etc/mesh/agentd.toml" ]; then
 fi
 [ -e "$root/var/lib/mesh/raft/meta.json" ] && say raft meta
 [ -e "$root/var/lib/mesh/raft/log.redb" ] && say raft log
-[ -e "$root/etc/mesh/pki/node/chain.pem" ] && say root "$(sed '/END/q' "$root/etc/mesh/pki/node/roots.pem" 2>/dev/null | tr -d '\n')"
+if [ -e "$root/etc/mesh/pki/node/chain.pem" ] && [ -r "$root/etc/mesh/pki/node/roots.pem" ]; then
+  pem=
+  while IFS= read -r line; do pem=$pem$line; case $line in *END*) break;; esac; done <"$root/etc/mesh/pki/node/roots.pem"
+  say root "$pem"
+fi
 while read -r pid path; do
   case $path in "$root"/opt/mesh/releases/*/bin/mesh-*) runs "$pid" "$path" && say runs "$pid $path";; esac
 done <<EOF
