@@ -39,8 +39,14 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// The jobs on a fresh host, in the order of the first round.
-    pub(super) const FIRST: [Self; 4] = [Self::Mesh, Self::SshOne, Self::SshScp, Self::Ansible];
+    /// What is done on fresh hosts, in the order of the first round; a second run follows its first on the same hosts.
+    pub(super) const TURNS: [&[Self]; 5] = [
+        &[Self::Mesh, Self::MeshAgain],
+        &[Self::SshOne],
+        &[Self::MeshPeers],
+        &[Self::SshScp],
+        &[Self::Ansible, Self::AnsibleAgain],
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -56,27 +56,25 @@ pub(crate) fn run(rounds: u32, hosts: u32) -> Result<()> {
     let mut file = fs::File::create(&record).with_context(|| format!("create {}", record.display()))?;
     let mut costs: BTreeMap<Job, Vec<Cost>> = BTreeMap::new();
     for round in 0..rounds {
-        let (_hosts, contact) = raise(hosts)?;
-        let bench = Bench::new(&folder, &binaries, bundle.as_deref(), &ansible, contact)?;
-        let mut order = Job::FIRST.to_vec();
-        order.rotate_left(round as usize % Job::FIRST.len());
-        // Hosts that are in service already would be changed a few at a time.
-        order.insert(0, Job::MeshPeers);
-        // A second run follows its first at the end of the round, when every peer has had its turn.
-        order.push(Job::MeshAgain);
-        order.push(Job::AnsibleAgain);
-        for job in order {
-            eprintln!("bench: round {} of {rounds}, {}", round + 1, job.name());
-            let cost = measure(&mut bench.command(job), &folder.join(format!("{}.log", job.name())))
-                .with_context(|| format!("{}, round {}", job.name(), round + 1))?;
-            let load = process::load_average();
-            writeln!(
-                file,
-                "{}",
-                json!({"round": round, "job": job.name(), "wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "load": load})
-            )
-            .context("write the record")?;
-            costs.entry(job).or_default().push(cost);
+        let mut turns = Job::TURNS;
+        turns.rotate_left(round as usize % Job::TURNS.len());
+        for jobs in turns {
+            // Every turn has hosts that nobody was on: what one has left running would slow the next.
+            let (_hosts, contact) = raise(hosts)?;
+            let bench = Bench::new(&folder, &binaries, bundle.as_deref(), &ansible, contact)?;
+            for job in jobs {
+                eprintln!("bench: round {} of {rounds}, {}", round + 1, job.name());
+                let cost = measure(&mut bench.command(*job), &folder.join(format!("{}.log", job.name())))
+                    .with_context(|| format!("{}, round {}", job.name(), round + 1))?;
+                let load = process::load_average();
+                writeln!(
+                    file,
+                    "{}",
+                    json!({"round": round, "job": job.name(), "wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "load": load})
+                )
+                .context("write the record")?;
+                costs.entry(*job).or_default().push(cost);
+            }
         }
     }
     println!("\n## Bootstrap of {hosts} hosts: {rounds} rounds, medians (lowest to highest)\n\n{}", table(&costs));
