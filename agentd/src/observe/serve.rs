@@ -44,7 +44,7 @@ pub struct SignalsService {
 /// A stream's first statements come sooner one after the other when there is news: a node that has just come has much of
 /// it.
 const FIRST: u32 = 4;
-const FIRST_INTERVAL: Duration = Duration::from_millis(50);
+const FIRST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// One stream of statements; it holds no statement, so a slow reader loses only what is already old.
 struct Telling {

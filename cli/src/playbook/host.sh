@@ -366,8 +366,10 @@ has_fullblock() {
 # step's data.
 grow() {
   if has_fullblock; then
-    if [ "$2" -ge 65536 ]; then dd bs=65536 count=$(($2 / 65536)) iflag=fullblock status=none >>"$1" || return; fi
-    [ $(($2 % 65536)) = 0 ] || dd bs=$(($2 % 65536)) count=1 iflag=fullblock status=none >>"$1"
+    # In large pieces: every piece is one write.
+    piece=262144; rest=$(($2 % piece))
+    [ "$2" -lt "$piece" ] || dd bs="$piece" count=$(($2 / piece)) iflag=fullblock status=none >>"$1" || return
+    [ "$rest" = 0 ] || dd bs="$rest" count=1 iflag=fullblock status=none >>"$1"
     return
   fi
   if [ "$exact" = head ]; then head -c "$2" >>"$1"; return; fi

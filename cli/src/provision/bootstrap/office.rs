@@ -156,7 +156,25 @@ impl Controller for Office {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::board::Style, *};
+    use crate::provision::release::Signed;
+
+    #[test]
+    fn who_wants_a_signature_waits_for_a_root_that_is_still_to_come() {
+        let mesh = MeshName::new("lab").unwrap();
+        let release = Release { version: "1".to_owned(), binaries: Vec::new(), signed: Signed::LocalBuild };
+        let board = Arc::new(Board::new(Style::default(), true));
+        let office = Office::new(&mesh, &release, String::new(), board).unwrap();
+        assert!(office.opened().now_or_never().is_some(), "nobody has said that there is anything to wait for");
+        office.await_root(true);
+        let mut waiting = office.opened();
+        assert!((&mut waiting).now_or_never().is_none());
+        office.await_root(false);
+        assert!((&mut waiting).now_or_never().is_some());
+        let id = KeyRequest::Id("spiffe://lab/node/h1".parse().unwrap());
+        let refused = office.sign("h1", &id, "").unwrap_err();
+        assert_eq!(refused.why.as_deref(), Some("the root was not opened"), "what cannot be opened signs nothing");
+    }
 
     #[test]
     fn a_host_gets_its_own_certificates_only() {
