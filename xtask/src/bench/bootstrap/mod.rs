@@ -12,6 +12,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -63,6 +64,7 @@ pub(crate) fn run(rounds: u32, hosts: u32) -> Result<()> {
             let (_hosts, contact) = raise(hosts)?;
             let bench = Bench::new(&folder, &binaries, bundle.as_deref(), &ansible, contact)?;
             for job in jobs {
+                settle();
                 eprintln!("bench: round {} of {rounds}, {}", round + 1, job.name());
                 let cost = measure(&mut bench.command(*job), &folder.join(format!("{}.log", job.name())))
                     .with_context(|| format!("{}, round {}", job.name(), round + 1))?;
@@ -100,6 +102,30 @@ fn binaries() -> Result<(PathBuf, Option<PathBuf>)> {
         shell::run(Command::new("strip").arg("-o").arg(to.join(name)).arg(bin.join(name)))?;
     }
     Ok((to, None))
+}
+
+/// Waits until the machine has nothing else to do, for at most so long: hosts that come up, and those of the turn before
+/// that still go, are nobody's work.
+fn settle() {
+    let (rest, end) = (Duration::from_millis(500), Instant::now() + Duration::from_secs(20));
+    let mut before = idle_share();
+    while Instant::now() < end {
+        std::thread::sleep(rest);
+        let now = idle_share();
+        let (idle, all) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+        if idle * 100 >= all * 95 {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Ticks in which the machine was idle, and all ticks, from the first line of /proc/stat.
+fn idle_share() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|it| it.parse().ok()).collect();
+    (ticks.get(3).copied().unwrap_or(0), ticks.iter().sum())
 }
 
 /// Raises a bed that goes with its guard, and says how its hosts are reached.
