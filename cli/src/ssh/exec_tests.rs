@@ -151,7 +151,11 @@ async fn a_shell_is_kept_for_the_next_script_only_when_all_went_well() {
         }
         host.run(job).await
     };
-    let shell = async || run("echo $$", false).await.unwrap().text().trim().to_owned();
+    let shell = async || {
+        let output = run("echo $$", false).await.unwrap();
+        assert_eq!(output.status, 0, "the script after another one is run as well as the first");
+        output.text().trim().to_owned()
+    };
     let first = shell().await;
     let check = async |script: &str, input: bool, expected: (i32, &str, &str), same: bool| {
         let before = shell().await;

@@ -1,8 +1,7 @@
 //! How far ahead of a host bytes are sent to it: no further than a fast link needs.
 //!
 //! OpenSSH's sshd offers to take 2 MiB and keeps what the script has not read yet in one buffer, which it copies to a
-//! larger one for every 32 KiB more: a host that is sent all it offers to take spends more on that than on the
-//! decryption. `cargo xtask bench bootstrap` shows it: without pacing, 16 hosts take a third longer.
+//! larger one for every 32 KiB more: of a bootstrap of 16 hosts on two cores, that was 1.8 of 7.3 CPU seconds.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

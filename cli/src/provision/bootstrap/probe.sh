@@ -132,6 +132,14 @@ executables=$newline$(ls -l /proc/[0-9]*/exe 2>/dev/null | while IFS= read -r li
   case $line in *' -> '*) pid=${line#*/proc/}; echo "${pid%%/*} ${line#*/exe -> }";; esac
 done)$newline
 
+# listener PORT TABLE AT PID: one that is told, with its program where that can be seen.
+listener() {
+  exe=
+  case $executables in *"$newline$4 "*) exe=${executables#*"$newline$4 "}; exe=${exe%%"$newline"*};; esac
+  runs "$4" "$exe" || exe=
+  say listens "$1 $2 $3 ${4:--} $exe"
+}
+
 # Who listens where this host will listen: TCP in state 0A, UDP in 07.
 listens=
 # Where it can be asked, the kernel looks up these ports alone; its tables show every connection of a large machine.
@@ -145,11 +153,9 @@ if [ $# -gt 0 ] && has ss; then
     some=
     while read -r kind _ _ _ at _ users; do
       [ -n "$at" ] || continue
-      pid=; exe=
+      pid=
       case $users in *pid=*) pid=${users#*pid=}; pid=${pid%%,*};; esac
-      case $executables in *"$newline$pid "*) exe=${executables#*"$newline$pid "}; exe=${exe%%"$newline"*};; esac
-      runs "$pid" "$exe" || exe=
-      say listens "${at##*:} $kind - ${pid:--} $exe"
+      listener "${at##*:}" "$kind" - "$pid"
     done <<EOF
 $found
 EOF
@@ -177,11 +183,9 @@ if [ -n "$listens" ]; then
     esac
   done)$newline
   while read -r port table at inode; do
-    pid=; exe=
+    pid=
     case $owners in *"$newline$inode "*) pid=${owners#*"$newline$inode "}; pid=${pid%%"$newline"*};; esac
-    case $executables in *"$newline$pid "*) exe=${executables#*"$newline$pid "}; exe=${exe%%"$newline"*};; esac
-    runs "$pid" "$exe" || exe=
-    say listens "$port $table $at ${pid:--} $exe"
+    listener "$port" "$table" "$at" "$pid"
   done <<EOF
 $listens
 EOF
