@@ -70,6 +70,28 @@ fn connections_that_break_at_any_step_are_gone_on_with() {
 }
 
 #[test]
+fn a_coordinator_is_one_before_it_has_the_command() {
+    let Some(bed) = wanted(2) else { return };
+    let (operator, hosts) = ground(&bed, |it| {
+        for (host, role) in it["hosts"].as_array_mut().unwrap().iter_mut().zip(["coordinator", "router"]) {
+            host["roles"] = json!([role]);
+        }
+    });
+    let mut run = operator.bootstrap(&[&hosts]);
+    assert!(run.until("step", Some("h1"), "mesh on the path"), "{}", run.finish().stderr);
+    let one = bed.host("h1");
+    let _ = one.exec("pkill -f 'sshd: root'");
+    run.finish().exits(4).says(&["h1", "step `binary mesh` failed"]);
+    operator.all_are_ready(&bed);
+    let has = "test -x /usr/local/bin/mesh";
+    assert_ne!(one.exec(has).code, 0);
+    operator.bootstrap(&["--resume", &operator.last_run()]).finish().ok();
+    assert_eq!(one.exec(has).code, 0);
+    operator.all_are_ready(&bed);
+    operator.has_nothing_to_do(&hosts);
+}
+
+#[test]
 fn a_controller_that_is_killed_anywhere_is_gone_on_with() {
     let Some(bed) = wanted(3) else { return };
     let (operator, hosts) = ground(&bed, |_| {});
@@ -81,6 +103,7 @@ fn a_controller_that_is_killed_anywhere_is_gone_on_with() {
         ("step", Some("h1"), "authority of the coordinator"),
         ("step", Some("h1"), "supervisor"),
         ("phase", None, "making mesh"),
+        ("step", Some("h1"), "mesh on the path"),
         ("phase", None, "waiting for"),
     ] {
         let mut run = go_on(&operator, &hosts);

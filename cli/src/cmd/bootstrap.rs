@@ -19,7 +19,7 @@ use crate::{
         board::Style,
         change::{Locks, Outcome, Stop, change_all, lock_all},
         finish::{self, Verified},
-        founding::{Done, Founding},
+        founding::{Founding, Proven},
         journal::{Deed, Head, HostState, Journal},
         plan::{self, FleetPlan},
         root::PassphraseFrom,
@@ -402,15 +402,15 @@ async fn carry_out(
     planned: (&FleetPlan, &Locks),
     (journal, stop): (&Journal, &Stop),
 ) -> Result<Report> {
-    let (done, installed) = watch::channel(Done::new());
+    let (proven, running) = watch::channel(Proven::new());
     let founding = Founding::of(run, known, (journal, stop));
     let founded = async {
         match founding {
-            Some(it) => it.follow(installed).await,
+            Some(it) => it.follow(running).await,
             None => Ok(false),
         }
     };
-    let (changed, is_new) = tokio::join!(change_all(run, known, planned, (journal, stop), done), founded);
+    let (changed, is_new) = tokio::join!(change_all(run, known, planned, (journal, stop), proven), founded);
     let mut outcome = changed?;
     if stop.is_asked() {
         return Err(stop.failure(journal.id()));

@@ -78,8 +78,7 @@ pub(crate) async fn apply<H: Host>(
     for (i, step) in plan.steps.iter().enumerate() {
         run.step(i, step, i < start).await?;
     }
-    run.ask_what_is_there()?;
-    run.flush().await?;
+    run.prove(plan.steps.len()).await?;
     Ok(run.report)
 }
 
@@ -189,12 +188,30 @@ impl<H: Host> Run<'_, H> {
                 if !self.batch.asks.is_empty() {
                     self.next_script().await?;
                 }
-                if self.batch.script.len() + act.script.len() + HOST.len() > SCRIPT_BYTES_MAX {
+                let is_long = self.batch.script.len() + act.script.len() + HOST.len() > SCRIPT_BYTES_MAX;
+                if act.input.iter().any(|it| matches!(it, Input::File { .. })) && self.has_waited() {
+                    // What was waited for serves: whoever needs it does not wait for what is sent after it.
+                    self.prove(i).await?;
+                } else if is_long {
                     self.flush().await?;
                 }
                 self.batch.add(i, act, true);
             }
         }
+        Ok(())
+    }
+
+    /// Whether something that is to serve is waited for in what has been gathered.
+    fn has_waited(&self) -> bool {
+        let module = |i: &usize| self.plan.steps[*i].module.as_ref();
+        self.batch.steps.iter().filter_map(module).any(|it| matches!(it, Module::Wait(_)))
+    }
+
+    /// Runs what has been gathered, and holds what the host then has and runs against the steps before `end`.
+    async fn prove(&mut self, end: usize) -> Result<(), StepFailure> {
+        self.ask_what_is_there(end)?;
+        self.flush().await?;
+        self.cx.controller.event(self.cx.host, &Event::Proven);
         Ok(())
     }
 
@@ -222,17 +239,16 @@ impl<H: Host> Run<'_, H> {
         self.hear(&batch, &output)
     }
 
-    /// Asks, after everything else, for what the host now has and runs of the release.
+    /// Asks, after everything else, for what the host now has and runs by the steps before `end`.
     ///
     /// What is installed is not believed to be there because it was sent, nor to run because it was started. A large
     /// file whose digest was taken on its arrival is read again only when it has changed since.
-    fn ask_what_is_there(&mut self) -> Result<(), StepFailure> {
+    fn ask_what_is_there(&mut self, end: usize) -> Result<(), StepFailure> {
         if self.report.changed.is_empty() && self.batch.steps.is_empty() {
             return Ok(());
         }
-        let placed = std::mem::take(&mut self.placed);
-        self.batch.script.push_str(&placed);
-        for (i, step) in self.plan.steps.iter().enumerate() {
+        self.batch.script.push_str(&self.placed);
+        for (i, step) in self.plan.steps.iter().enumerate().take(end) {
             let Some(module) = proven(step).filter(|_| !self.report.skipped.contains(&step.id)) else { continue };
             let name = proof(i);
             let query = module.part().query(&name, self.cx).map_err(|why| self.failure(i, Exit::Failed, why))?;

@@ -69,6 +69,8 @@ pub(crate) enum Event {
     StepSkipped { step: StepId },
     /// It failed.
     StepFailed { step: StepId, why: String },
+    /// The host has and runs what the steps before this say: it was asked.
+    Proven,
     /// Bytes of its data that were sent.
     Sent { step: StepId, bytes: u64, total: u64 },
 }

@@ -6,7 +6,7 @@ umask 077
 id=-
 newline='
 '
-tab=$(printf '\t')
+tab='	'
 attributes=
 exact=
 known=
@@ -68,6 +68,8 @@ sum_sized() { if [ "$2" -gt "$large" ]; then sum_large "$1"; else sum "$1"; fi; 
 
 # While only questions are asked, nothing changes, and what was found out need not be found out again.
 unchanging=
+# Something will be started: what is waited for after it is asked then, and not now.
+starts=
 digests=$newline
 links=$newline
 
@@ -267,9 +269,12 @@ supervisor() {
   case $words in *supervise--config"$2") ;; *) return 1;; esac
 }
 
+# q_process STEP PID_FILE CONFIG [STARTS]: whether it runs, and whether it is started when it does not.
 q_process() {
   id=$1
-  if supervisor "$2" "$3"; then say up; else say down; fi
+  if supervisor "$2" "$3"; then say up; return; fi
+  say down
+  starts=${4:-$starts}
 }
 
 # q_roots STEP DIR: which roots the owner of a certificate trusts.
@@ -327,7 +332,7 @@ met() {
 
 q_wait() {
   id=$1
-  if met "$2" "$3" >/dev/null 2>&1; then say met; else say unmet; fi
+  if [ -z "$starts" ] && met "$2" "$3" >/dev/null 2>&1; then say met; else say unmet; fi
 }
 
 # q_manifest STEP FILE
@@ -498,17 +503,16 @@ also() {
 # do_user NAME HOME SHELL GROUP...
 do_user() {
   name=$1; home=$2; shell=$3; shift 3
-  if ! id -u "$name" >/dev/null 2>&1; then
-    if have useradd; then
-      if listed "$name" /etc/group; then set_group="-g $name"; else set_group=-U; fi
-      # shellcheck disable=SC2046
-      useradd --system --no-create-home $set_group $(also "$@") --home-dir "$home" --shell "$shell" "$name" ||
-        die failed "cannot make the user $name"
-      return
-    else
-      listed "$name" /etc/group || addgroup -S "$name"
-      adduser -S -D -H -h "$home" -s "$shell" -G "$name" "$name"
-    fi || die failed "cannot make the user $name"
+  if listed "$name" /etc/passwd; then :
+  elif have useradd; then
+    if listed "$name" /etc/group; then set_group="-g $name"; else set_group=-U; fi
+    # shellcheck disable=SC2046
+    useradd --system --no-create-home $set_group $(also "$@") --home-dir "$home" --shell "$shell" "$name"
+    # 9 is one that is there already: this host knows it from somewhere else.
+    case $? in 0) return;; 9) id -u "$name" >/dev/null 2>&1;; *) false;; esac || die failed "cannot make the user $name"
+  elif ! id -u "$name" >/dev/null 2>&1; then
+    listed "$name" /etc/group || addgroup -S "$name"
+    adduser -S -D -H -h "$home" -s "$shell" -G "$name" "$name" || die failed "cannot make the user $name"
   fi
   [ $# -gt 0 ] || return 0
   groups=$(id -Gn "$name")

@@ -90,6 +90,7 @@ impl Desk {
             Event::StepStarted { .. }
             | Event::StepUnchanged { .. }
             | Event::StepSkipped { .. }
+            | Event::Proven
             | Event::Sent { .. } => None,
         }
     }
@@ -131,7 +132,7 @@ impl Controller for Desk {
     }
 
     fn event(&self, host: &str, event: &Event) {
-        let is_kept = !matches!(event, Event::StepSkipped { .. } | Event::Sent { .. });
+        let is_kept = !matches!(event, Event::StepSkipped { .. } | Event::Proven | Event::Sent { .. });
         if let Some(journal) = self.journal.get().filter(|_| is_kept) {
             journal.note("step", Some(host), json!({ "step": event }));
         }
@@ -143,6 +144,7 @@ impl Controller for Desk {
                 Event::StepChanged { .. }
                 | Event::StepUnchanged { .. }
                 | Event::StepSkipped { .. }
+                | Event::Proven
                 | Event::StepFailed { .. } => {}
             };
         }

@@ -29,7 +29,7 @@ pub(crate) enum Presence {
     /// It is there.
     #[default]
     Present,
-    /// It is gone; a link that leads elsewhere, or is no link, is somebody's own and stays.
+    /// It is gone if it leads to `to` or to something below; any other link, or what is no link, is somebody's own.
     Absent,
 }
 
@@ -58,8 +58,9 @@ impl Part for Link {
     fn diff(&self, _cx: &Cx<'_>, found: &Found<'_>) -> Result<Diff, String> {
         let mut diff = Diff::default();
         if self.state == Presence::Absent {
-            if found.get("link") == Some(self.to.as_str()) {
-                diff.add(&self.path, format!("link to {}", self.to), "absent");
+            let own = |to: &&str| to.strip_prefix(&self.to).is_some_and(|it| it.is_empty() || it.starts_with('/'));
+            if let Some(to) = found.get("link").filter(own) {
+                diff.add(&self.path, format!("link to {to}"), "absent");
             }
             return Ok(diff);
         }

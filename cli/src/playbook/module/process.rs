@@ -105,7 +105,8 @@ impl Part for Process {
     }
 
     fn query(&self, step: &str, _cx: &Cx<'_>) -> Result<String, String> {
-        let mut script = call("q_process", [step, &self.pid_file, &self.config]);
+        let starts = if self.state == Running::Started { "starts" } else { "" };
+        let mut script = call("q_process", [step, &self.pid_file, &self.config, starts]);
         for (name, exe) in &self.runs {
             let pid_file = format!("{}/{name}.pid", self.run_dir.as_deref().unwrap_or_default());
             let words = |it: &str| call("", [it]).trim().to_owned();

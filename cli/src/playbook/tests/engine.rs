@@ -205,3 +205,55 @@ async fn commands_end_in_time_and_say_why() {
     check("command: {run: 'sleep 60', timeout: 1s}", crate::Exit::Failed, "status 124").await;
     check("wait: {file: \"{{ root }}/none\", timeout: 1s}", crate::Exit::Deadline, "in vain for 1 s").await;
 }
+
+#[tokio::test]
+async fn what_serves_is_proven_before_more_is_sent() {
+    let scratch = tempfile::tempdir().unwrap();
+    let steps = r#"
+steps:
+  - name: first
+    binary: {name: tool, to: "{{ root }}/first"}
+  - name: service
+    command: {run: "touch {{ root }}/up", creates: "{{ root }}/up"}
+  - name: it serves
+    wait: {file: "{{ root }}/up"}
+  - name: more
+    binary: {name: tool, to: "{{ root }}/more"}
+"#;
+    for (i, host) in Place::all(scratch.path()).into_iter().enumerate() {
+        let root = scratch.path().join(format!("root-{i}"));
+        fs::create_dir(&root).unwrap();
+        let (desk, playbook, vars) = (desk(scratch.path()), playbook(steps), vars(&root, &json!({})));
+        let run = async || {
+            let plan = examine(&host, &playbook, &vars, &desk).await.unwrap();
+            apply(&host, &plan, &desk, None).await.unwrap();
+            let told = |it: Event| {
+                if let Event::StepChanged { step, .. } = it {
+                    return Some(step.0);
+                }
+                (it == Event::Proven).then(|| "-".to_owned())
+            };
+            let events = std::mem::take(&mut *desk.events.lock().unwrap());
+            events.into_iter().filter_map(told).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(run().await, "first service - more -", "{}", host.name());
+        assert_eq!(host.counted(), 3, "{}: the look, what serves, and the rest", host.name());
+        // Nothing is started, so nobody waits for what is sent.
+        fs::write(root.join("more"), "harmed").unwrap();
+        assert_eq!(run().await, "more -", "{}", host.name());
+        // What serves is not what was sent: whoever waits for it does not hear of it, and nothing else is sent.
+        let other = scratch.path().join(format!("harmed-{i}"));
+        fs::create_dir(&other).unwrap();
+        let vars = super::vars(&other, &json!({}));
+        let harm = super::playbook(&steps.replace("touch", "echo >>{{ root }}/first; touch"));
+        let plan = examine(&host, &harm, &vars, &desk).await.unwrap();
+        let failure = apply(&host, &plan, &desk, None).await.unwrap_err();
+        assert_eq!(
+            (failure.exit, failure.step.0.as_str()),
+            (crate::Exit::Mismatch, "first"),
+            "{}: {failure:?}",
+            host.name()
+        );
+        assert!(!desk.events.lock().unwrap().contains(&Event::Proven) && !other.join("more").exists());
+    }
+}

@@ -12,7 +12,9 @@ steps:
       current: "{{ opt }}/current"
       previous: "{{ opt }}/previous"
   - name: no command
-    link: {path: "{{ root }}/command", to: "{{ opt }}/current/bin/mesh", state: absent}
+    link: {path: "{{ root }}/command", to: "{{ opt }}", state: absent}
+  - name: somebody's own
+    link: {path: "{{ root }}/own", to: "{{ opt }}", state: absent}
 "#;
 
 /// Three releases, a program of the first that runs, and what an operator keeps beside them.
@@ -29,6 +31,8 @@ fn ground(root: &Path) -> std::process::Child {
     std::os::unix::fs::symlink(opt.join("releases/0.3.0-33333333"), opt.join("current")).unwrap();
     std::os::unix::fs::symlink(opt.join("releases/0.2.0-22222222"), opt.join("previous")).unwrap();
     std::os::unix::fs::symlink(opt.join("current/bin/mesh"), root.join("command")).unwrap();
+    // What only begins with the same letters is not below it.
+    std::os::unix::fs::symlink(root.join("opt/mesh-old/mesh"), root.join("own")).unwrap();
     Command::new(opt.join("releases/0.1.0-11111111/bin/tool")).arg("1000").spawn().unwrap()
 }
 
@@ -53,7 +57,8 @@ async fn old_releases_and_a_link_of_ours_go_under_every_shell() {
         let first = plan().await;
         assert_eq!(tree(&root), before, "{}: looking changes nothing", host.name());
         let expected = "Change old releases\n  ROOT/opt/mesh/releases/0.2.0-22222222: an old release -> absent\n\
-                        Change no command\n  ROOT/command: link to ROOT/opt/mesh/current/bin/mesh -> absent\n";
+                        Change no command\n  ROOT/command: link to ROOT/opt/mesh/current/bin/mesh -> absent\n\
+                        Unchanged somebody's own\n";
         assert_eq!(lines(&first, &root), expected, "{}", host.name());
         // It is the one before until the link is moved: what is linked to stays, whatever the plan says.
         let report = apply(&host, &first, &desk, None).await.unwrap();

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     form::Doors,
-    founding::Done,
+    founding::{Proven, Witness},
     journal::{self, HostState, Journal},
     lock::{self, Lock, Locked},
     member::root_prefix,
@@ -116,20 +116,20 @@ pub(crate) async fn lock_all(run: &Run<'_>, known: &Known, names: &[&str], id: &
     Ok(locks)
 }
 
-/// Changes every host of the plan that needs it; tells which are done as they come.
+/// Changes every host of the plan that needs it; tells which run as they come.
 pub(crate) async fn change_all(
     run: &Run<'_>,
     known: &mut Known,
     (plan, locks): (&FleetPlan, &Locks),
     (journal, stop): (&Journal, &Stop),
-    done: watch::Sender<Done>,
+    proven: watch::Sender<Proven>,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for host in plan.hosts.iter().filter(|it| it.plan.is_done()) {
         outcome.done.insert(host.name.clone(), 0);
         journal.host(&host.name, HostState::Done, None);
     }
-    done.send_replace(outcome.done.keys().cloned().collect());
+    proven.send_replace(outcome.done.keys().cloned().collect());
     let parts: BTreeMap<&str, &HostPart> =
         plan.hosts.iter().filter(|it| !it.plan.is_done()).map(|it| (it.name.as_str(), it)).collect();
     let mut trials: Vec<String> = Vec::new();
@@ -153,7 +153,7 @@ pub(crate) async fn change_all(
                 () = stop.at_once() => {}
             }
         }
-        change_wave(run, known, (&parts, locks, &wave), (journal, stop), (&mut outcome, &done)).await?;
+        change_wave(run, known, (&parts, locks, &wave), (journal, stop), (&mut outcome, &proven)).await?;
     }
     Ok(outcome)
 }
@@ -172,11 +172,11 @@ async fn change_wave(
     known: &mut Known,
     (parts, locks, wave): (&BTreeMap<&str, &HostPart>, &Locks, &Wave),
     (journal, stop): (&Journal, &Stop),
-    (outcome, done): (&mut Outcome, &watch::Sender<Done>),
+    (outcome, proven): (&mut Outcome, &watch::Sender<Proven>),
 ) -> Result<()> {
     run.board.begin(&wave.hosts);
     run.board.phase(&format!("changing {} hosts", wave.hosts.len()));
-    let hosts = &known.hosts;
+    let (hosts, witness) = (&known.hosts, &Witness { office: &run.office, proven });
     let changes = stream::iter(&wave.hosts).map(|name| async move {
         let (Some(part), Some(host), Some(lock)) = (parts.get(name.as_str()), hosts.get(name), locks.get(name)) else {
             return (name, None);
@@ -186,14 +186,11 @@ async fn change_wave(
         }
         journal.host(name, HostState::Begun, None);
         let begun = Instant::now();
-        let applied = playbook::apply(&Locked::new(host.as_ref(), lock), &part.plan, &run.office, None).await;
+        let applied = playbook::apply(&Locked::new(host.as_ref(), lock), &part.plan, witness, None).await;
         let applied = match applied.map_err(Failure::from) {
             Ok(report) => {
                 let took = human::duration(human::ms(begun.elapsed()));
                 journal.host(name, HostState::Done, None);
-                done.send_modify(|it| {
-                    it.insert(name.clone());
-                });
                 run.board.end(name, true, &format!("{} steps changed in {took}", report.changed.len()));
                 Ok(part.changes())
             }

@@ -143,6 +143,7 @@ impl Controller for Office {
         match event {
             Event::StepStarted { step } => self.board.step(host, &step.0),
             Event::Sent { step, bytes, total } => return self.board.sent(host, &step.0, *bytes, *total),
+            Event::Proven => return self.note("proven", host, json!({})),
             Event::StepChanged { .. }
             | Event::StepUnchanged { .. }
             | Event::StepSkipped { .. }
