@@ -1,9 +1,11 @@
-//! Shell text: calls of the functions in `host.sh`, every argument one quoted word.
+//! Shell text: calls of the functions in `questions.sh` and `changes.sh`, every argument one quoted word.
 
 use super::render::quote;
 
-/// The functions that scripts call.
-pub(super) const HOST: &str = include_str!("host.sh");
+/// The functions of scripts that only look.
+pub(super) const QUESTIONS: &str = include_str!("questions.sh");
+/// The functions of scripts that change a host, and look at it afterwards.
+pub(super) const HOST: &str = concat!(include_str!("questions.sh"), include_str!("changes.sh"));
 
 /// A call of a function, on a line of its own.
 ///

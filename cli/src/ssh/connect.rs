@@ -244,7 +244,7 @@ async fn stream(target: &Target, via: Option<&Connection>) -> Result<(Box<dyn St
     let Some(via) = via else {
         let dialled = dial::tcp(&target.host, target.port).await;
         let (stream, round_trip) = dialled.map_err(|error| Failed::again(&address, error))?;
-        return Ok((Box::new(stream), Some(round_trip)));
+        return Ok((Box::new(dial::Prompt::new(stream)), Some(round_trip)));
     };
     match via.stream(&target.host, target.port).await {
         Ok(stream) => Ok((Box::new(stream), None)),

@@ -107,7 +107,7 @@ pub(super) struct Cx<'a> {
 /// What was found on the host for one step.
 pub(super) struct Found<'a> {
     pub(super) words: &'a Words,
-    /// The host's clock.
+    /// The clock that certificates are signed by.
     pub(super) now_s: u64,
     /// Paths that earlier steps of the plan change.
     pub(super) changed: &'a BTreeSet<String>,
@@ -164,7 +164,7 @@ pub(super) enum Input {
 /// What is run for a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Act {
-    /// Calls of the functions in `host.sh`.
+    /// Calls of the functions in `questions.sh` and `changes.sh`.
     pub(super) script: String,
     pub(super) input: Vec<Input>,
     pub(super) timeout: Duration,
