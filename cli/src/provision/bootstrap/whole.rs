@@ -17,6 +17,8 @@ use crate::{cmd::nodes::name_of, human};
 
 /// Within this time everybody has reported: before it, silence is not worth a word.
 const REPORT: Duration = Duration::from_secs(2);
+/// What a node said before a change may be heard so much later, by a coordinator that is busy or has slept.
+const IN_FLIGHT: Duration = Duration::from_millis(250);
 
 /// The nodes that were in service, each with its engines that were up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Whole {
         self.0.iter().filter_map(open).collect()
     }
 
-    /// Waits until everybody is as before, by what is heard after `since`; gives back who is not by `end`.
+    /// Waits until everybody is as before, by what is said after `since`; gives back who is not by `end`.
     pub(crate) async fn wait(
         &self,
         doors: &Doors,
@@ -66,7 +68,8 @@ impl Whole {
         loop {
             let looked = Instant::now();
             let missing = match doors.nodes().await {
-                Ok(items) => self.missing(&items, human::ms(since.elapsed())),
+                // Ages are as of the answer: one that is no older than the question was heard of after `since`.
+                Ok(items) => self.missing(&items, human::ms(looked.duration_since(since + IN_FLIGHT))),
                 Err(why) => self.0.keys().map(|it| (it.clone(), why.clone())).collect(),
             };
             if missing.is_empty() || Instant::now() >= end {
