@@ -1,7 +1,12 @@
 //! What `mesh bootstrap` installs is what was signed: in the bundle, on the way, and on the disks of hosts.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use mesh_tests::{
     bed::{BedHost, Operator, wanted},
@@ -84,14 +89,14 @@ fn corrupt_on_the_way(host: &BedHost) {
     });
 }
 
-/// Puts a copy that differs in one bit, where no program looks, in the place of an installed binary.
-fn corrupt_on_disk(host: &BedHost, name: &str) {
-    let script = format!("cd /opt/mesh/releases/*/bin && cp -p {name} /opt/{name} && echo \"$PWD\"");
-    let dir = host.exec(&script).ok().stdout;
+/// A copy of a program on a host that differs in one bit, where no program looks.
+fn corrupted(host: &BedHost, name: &str) -> PathBuf {
     let copy = host.path(&format!("/opt/{name}"));
+    fs::copy(mesh_tests::bin_dir().join(name), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     // The table of sections at the end is for debuggers.
     flip(&copy, fs::metadata(&copy).unwrap().len() - 20);
-    fs::rename(&copy, host.path(dir.trim()).join(name)).unwrap();
+    copy
 }
 
 #[test]
@@ -110,9 +115,12 @@ fn what_is_corrupted_on_the_way_or_on_a_disk_is_found_and_healed() {
     assert!(!host.processes().iter().any(|it| it.program.starts_with("mesh-")), "it was started");
     assert_eq!(operator.ready(), ["h1"], "the other host is in service");
 
+    let corrupted = corrupted(host, "mesh-routerd");
     let mut run = operator.bootstrap(&[hosts, "--only-failed"]);
+    // It has arrived, and nothing of it runs yet.
     assert!(run.until("step", Some("h2"), "configuration of the agent"));
-    corrupt_on_disk(host, "mesh-routerd");
+    let dir = host.exec("echo /opt/mesh/releases/*/bin").ok().stdout;
+    fs::rename(corrupted, host.path(dir.trim()).join("mesh-routerd")).unwrap();
     run.finish().exits(11).says(&["h2", "not what was installed", "mesh-routerd: digest "]);
 
     operator.bootstrap(&[hosts]).finish().ok();
