@@ -32,11 +32,14 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Takes the updates that wait, into `into`; never waits for a lock.
-    pub(crate) fn take_updates(&self, into: &mut Vec<Update>) {
-        if self.full.load(Ordering::Acquire)
-            && let Ok(mut updates) = self.updates.try_lock()
-        {
+    /// Takes the updates that wait, into `into`; only who knows nothing yet waits for who is leaving one.
+    pub(crate) fn take_updates(&self, into: &mut Vec<Update>, knows_nothing: bool) {
+        let updates = if knows_nothing {
+            Some(self.updates.lock().unwrap_or_else(PoisonError::into_inner))
+        } else {
+            self.full.load(Ordering::Acquire).then(|| self.updates.try_lock().ok()).flatten()
+        };
+        if let Some(mut updates) = updates {
             self.full.store(false, Ordering::Release);
             std::mem::swap(&mut *updates, into);
         }
@@ -162,5 +165,35 @@ impl ModelTable {
             }
             mailbox.full.store(true, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use mesh_strategy::TargetSpec;
+
+    use super::*;
+
+    #[test]
+    fn only_who_knows_nothing_waits_for_an_update() {
+        let table = ModelTable::new("m".into(), 1, 1);
+        let spec = TargetSpec { key: "k".into(), node: "n".into(), engine: "e".into(), address: "a:1".into() };
+        table.edit(|writer| writer.insert(spec));
+        let mailbox = &table.mail[0];
+        let leaving = mailbox.updates.lock().unwrap();
+        let mut updates = Vec::new();
+        mailbox.take_updates(&mut updates, false);
+        assert!(updates.is_empty(), "a decision on what is known does not wait");
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                let mut updates = Vec::new();
+                mailbox.take_updates(&mut updates, true);
+                updates.len()
+            });
+            drop(leaving);
+            assert_eq!(first.join().unwrap(), 1);
+        });
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         let table = fleet.models()["a"].clone();
         let mut brain = mesh_strategy::Brain::new("a", 0);
         let mut updates = Vec::new();
-        table.mail[0].take_updates(&mut updates);
+        table.mail[0].take_updates(&mut updates, false);
         assert!(updates.len() <= 64);
         for update in &updates {
             brain.update(update).unwrap();

@@ -136,7 +136,9 @@ impl Model {
     pub(crate) fn sync(&self, worker: &Worker) -> bool {
         let mailbox = &self.table.mail[self.worker];
         let mut updates = self.updates.borrow_mut();
-        mailbox.take_updates(&mut updates);
+        // Whoever leaves the first one may be held up while it does: with an empty table every request would be refused.
+        let knows_nothing = self.brain.borrow().table().is_empty();
+        mailbox.take_updates(&mut updates, knows_nothing);
         let mut made_room = false;
         if !updates.is_empty() {
             let mut brain = self.brain.borrow_mut();
