@@ -27,6 +27,9 @@ pub(crate) const WRITE_LIMIT: Duration = Duration::from_secs(5);
 const TRY_LIMIT: Duration = Duration::from_secs(2);
 /// Between two tries.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// A try is not begun with less time than this: cut short on its way to nobody, it would leave an outcome unknown that is
+/// known, since nobody took the write.
+const TRY_LEAST: Duration = Duration::from_millis(250);
 /// When the quorum has been gone for so long, a write waits only for an election, not until its deadline.
 const HOPELESS_AFTER: Duration = Duration::from_secs(5);
 const ELECTION_WAIT: Duration = Duration::from_secs(2);
@@ -114,7 +117,9 @@ impl RaftHandle {
                 Try::Unfit(_) | Try::Stopped(_) => return Err(self.unanswered(&command, sent)),
                 Try::Broken => return Err(self.unanswered(&command, true)),
             }
-            if Instant::now() + RETRY_AFTER >= deadline || (!sent && hopeless && begun.elapsed() > ELECTION_WAIT) {
+            if Instant::now() + RETRY_AFTER + TRY_LEAST > deadline
+                || (!sent && hopeless && begun.elapsed() > ELECTION_WAIT)
+            {
                 return Err(self.unanswered(&command, sent));
             }
             sleep(RETRY_AFTER).await;

@@ -214,6 +214,12 @@ fn refusals_are_told_from_unknown_outcomes_and_name_who_is_missing() {
         for id in [leader_id, second] {
             assert!(text.contains(&format!("node-{id}")), "{text} names not node-{id}");
         }
+        // However the deadline falls among the tries.
+        for ms in 300..400 {
+            let deadline = Instant::now() + Duration::from_millis(ms);
+            let error = raft.propose_until(put(3, 0, 3, Expect::Any), deadline).await.unwrap_err();
+            assert!(matches!(error, super::super::ProposeError::NoQuorum { .. }), "{ms} ms: {error}");
+        }
         assert!(raft.read_until(Instant::now() + SECOND).await.is_err(), "no quorum, no barrier");
         assert_eq!(value(raft.store().borrow().get(&key(0))), 2, "what was agreed is still served");
         world.start(second).await.unwrap();
