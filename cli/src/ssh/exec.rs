@@ -135,6 +135,8 @@ impl Script {
         tokio::pin!(feeding, hearing);
         loop {
             tokio::select! {
+                // Who has sent all is known to have before the script is heard to have ended.
+                biased;
                 result = &mut feeding, if !*fed => {
                     result?;
                     *fed = true;
@@ -287,13 +289,11 @@ async fn send_part(
             let mut file = tokio::fs::File::open(path).await.map_err(unread)?;
             file.seek(std::io::SeekFrom::Start(*offset)).await.map_err(unread)?;
             file.set_max_buf_size(READ_BYTES);
-            loop {
-                let mut piece = BytesMut::with_capacity(READ_BYTES);
-                let read = file.read_buf(&mut piece).await.map_err(unread)?;
-                if read == 0 {
-                    break;
-                }
-                let mut rest = piece.freeze();
+            // The end of the file is known before its last bytes are sent: a script that has them may end at once.
+            let mut piece = read_piece(&mut file).await.map_err(unread)?;
+            while !piece.is_empty() {
+                let next = read_piece(&mut file).await.map_err(unread)?;
+                let mut rest = std::mem::replace(&mut piece, next);
                 while !rest.is_empty() {
                     let piece = rest.split_to(rest.len().min(pace::PIECE_BYTES));
                     pace.turn().await;
@@ -305,6 +305,13 @@ async fn send_part(
         }
     }
     Ok(())
+}
+
+/// The next bytes of a file; none at its end.
+async fn read_piece(file: &mut tokio::fs::File) -> std::io::Result<Bytes> {
+    let mut piece = BytesMut::with_capacity(READ_BYTES);
+    file.read_buf(&mut piece).await?;
+    Ok(piece.freeze())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {

@@ -143,14 +143,15 @@ async fn a_shell_is_kept_for_the_next_script_only_when_all_went_well() {
     let host = reach(&sshd.target()).await.unwrap();
     let file = sshd.path("big");
     std::fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
-    let run = async |script: &str, input: bool| {
+    let run_within = async |limit: Duration, script: &str, input: bool| {
         let mut job = Job::new("x", script);
-        (job.keeps_shell, job.timeout) = (true, Duration::from_secs(5));
+        (job.keeps_shell, job.timeout) = (true, limit);
         if input {
             job.input = vec![Part::Bytes(b"head ".as_slice().into()), Part::File(&file, 0)];
         }
         host.run(job).await
     };
+    let run = async |script: &str, input: bool| run_within(Duration::from_secs(60), script, input).await;
     let shell = async || {
         let output = run("echo $$", false).await.unwrap();
         assert_eq!(output.status, 0, "the script after another one is run as well as the first");
@@ -172,8 +173,7 @@ async fn a_shell_is_kept_for_the_next_script_only_when_all_went_well() {
     let left = sshd.path("left");
     let chatter = format!("(sleep 0.2; exec yes left >&2) & echo $! >{}", left.display());
     check(&chatter, false, (0, "", ""), true).await;
-    let mut job = Job::new("beside", "sleep 0.5; echo beside");
-    job.timeout = Duration::from_secs(5);
+    let job = Job::new("beside", "sleep 0.5; echo beside");
     assert_eq!(host.run(job).await.unwrap().text(), "beside\n");
     let output = run(&format!("kill $(cat {}); echo on", left.display()), false).await.unwrap();
     assert_eq!((output.status, output.text().as_ref()), (0, "on\n"));
@@ -182,7 +182,7 @@ async fn a_shell_is_kept_for_the_next_script_only_when_all_went_well() {
     check("head -c 5", true, (0, "head ", ""), false).await;
     assert_eq!(run("syntax error (", false).await.unwrap().status, 2);
     check("kill -9 $$; sleep 1", false, (137, "", ""), false).await;
-    let error = run("sleep 100", false).await.unwrap_err();
+    let error = run_within(Duration::from_secs(1), "sleep 100", false).await.unwrap_err();
     assert!(matches!(error, HostError::Timeout { .. }), "{error:?}");
     let big = run("yes", false).await.unwrap_err();
     assert_eq!(big.to_string(), "`x`: it prints more than 8 MiB");

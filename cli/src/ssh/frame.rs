@@ -171,12 +171,9 @@ impl Talk {
 
     /// Takes what arrived on stdout.
     pub(super) fn out(&mut self, data: &[u8]) -> Result<(), TooMuch> {
+        let before = self.stdout.len();
         if self.started {
-            let before = self.stdout.len();
             self.stdout.extend_from_slice(data);
-            if self.serving && !self.end.out {
-                self.take_status(before);
-            }
         } else {
             self.junk_bytes += data.len();
             self.junk.extend_from_slice(data);
@@ -187,6 +184,10 @@ impl Talk {
             } else if self.junk_bytes > JUNK_MAX {
                 return Err(TooMuch::Junk);
             }
+        }
+        // A script that was sent ahead may have ended before its shell's first word is heard.
+        if self.started && self.serving && !self.end.out {
+            self.take_status(before);
         }
         if self.stdout.len() > STDOUT_MAX { Err(TooMuch::Stdout) } else { Ok(()) }
     }
@@ -313,6 +314,31 @@ mod tests {
         // A shell that echoes its command line says the marker too, but never as a line's end.
         check(&["+ exec /bin/sh -c 'echo mesh0123; echo mesh0123 >&2'\n"], false, "");
         check(&["mesh0123\nmesh0123\n"], true, "mesh0123\n");
+    }
+
+    /// The host decides what comes in one message: all that a quick script and its shell say, or a byte.
+    #[test]
+    fn a_kept_shell_is_understood_however_its_words_are_cut() {
+        let out = b"motd\nmesh0123\nsaid\n\nmesh0123 7\n";
+        let err = b"lecture\nmesh0123\nwarned\nmesh0123\n";
+        let check = |cuts: &[usize]| {
+            let mut talk = Talk::new(&marker(), None).serving();
+            for (words, mut from) in [(out.as_slice(), 0), (err.as_slice(), 0)] {
+                for cut in cuts.iter().copied().chain([words.len()]).map(|it| it.min(words.len())) {
+                    let heard = if words == out { talk.out(&words[from..cut]) } else { talk.err(&words[from..cut]) };
+                    heard.unwrap();
+                    from = cut;
+                }
+            }
+            assert_eq!((talk.answered(), talk.status), (true, Some(7)), "{cuts:?}");
+            assert_eq!(talk.take(), (b"said\n".to_vec(), "warned\n".to_owned()), "{cuts:?}");
+        };
+        check(&[]);
+        check(&(1..out.len()).collect::<Vec<_>>());
+        for first in 1..out.len() {
+            check(&[first]);
+            (first..out.len()).for_each(|second| check(&[first, second]));
+        }
     }
 
     #[test]
