@@ -57,7 +57,7 @@ impl Bed {
     }
 
     fn pid(&self, name: &str) -> Option<Pid> {
-        self.text(&format!("{name}.pid")).trim().parse().ok().and_then(Pid::from_raw)
+        self.text(&format!("{name}.pid")).strip_suffix('\n')?.parse().ok().and_then(Pid::from_raw)
     }
 
     fn supervisor(&self) -> Pid {
@@ -110,8 +110,7 @@ fn a_killed_process_comes_back_and_a_stop_goes_in_reverse_order() {
 fn a_process_that_will_not_stop_is_killed_with_what_it_started() {
     let script = "trap '' TERM; sleep 1000 & echo $! > $DIR/grandchild; echo up; while :; do sleep 0.05; done";
     let mut bed = Bed::start(&[("deaf", script)]);
-    until("it runs", || bed.text("deaf.log").contains("up").then_some(()));
-    let pid = bed.pid("deaf").unwrap();
+    let pid = until("it runs", || bed.text("deaf.log").contains("up").then(|| bed.pid("deaf")).flatten());
     let grandchild = Pid::from_raw(bed.text("grandchild").trim().parse().unwrap()).unwrap();
     kill_process(bed.supervisor(), Signal::TERM).unwrap();
     assert!(bed.child.wait().unwrap().success());
@@ -122,8 +121,7 @@ fn a_process_that_will_not_stop_is_killed_with_what_it_started() {
 #[test]
 fn a_killed_supervisor_leaves_no_orphans_and_a_second_one_is_refused() {
     let mut bed = Bed::start(&[("one", "echo up; exec sleep 1000")]);
-    until("it runs", || bed.text("one.log").contains("up").then_some(()));
-    let pid = bed.pid("one").unwrap();
+    let pid = until("it runs", || bed.text("one.log").contains("up").then(|| bed.pid("one")).flatten());
     let second = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "supervisor_process"])
         .env(CONFIG, bed.file("supervise.toml"))

@@ -110,6 +110,8 @@ impl Two {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cordon_is_acknowledged_once_nothing_new_can_go_there() {
     let two = Two::start(Do::Stream(30, Duration::from_millis(10))).await;
+    let come = || two.engines.iter().map(Engine::requests).sum::<usize>();
+    let first = come();
     let streams = tokio::spawn({
         let addr = two.router.addr;
         async move {
@@ -119,7 +121,9 @@ async fn a_cordon_is_acknowledged_once_nothing_new_can_go_there() {
             join_all((0..50).map(|_| async { text(one().await).await })).await
         }
     });
-    until("both work", async || two.engines.iter().all(|it| it.active() > 5)).await;
+    // What is on its way to an engine when the cordon comes goes on, so all of it has to be there before it is counted.
+    until("all have come", async || come() == first + 50).await;
+    assert!(two.engines.iter().all(|it| it.requests() > 5), "both work");
     let revision = two.agents[0].apply("drain", "node-2", &drain(false));
     reported(&two.agents[0], "the drain is acknowledged", |it| it.acked >= revision).await;
     let before = two.engines[1].requests();
