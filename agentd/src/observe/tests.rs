@@ -211,15 +211,24 @@ async fn a_node_is_seen_alive_lost_and_alive_again() {
     assert!(one.handle.own().unreachable.is_empty());
 }
 
-/// A node that says what it is told to, once, and nothing more.
-struct Scripted(NodeStatus);
+/// A node that says what it is told to: once, or for ever at the pace of a keyframe.
+struct Scripted {
+    status: NodeStatus,
+    repeats: bool,
+}
 
 #[async_trait]
 impl Signals for Scripted {
     type WatchStream = stream::BoxStream<'static, Result<Signal, Status>>;
     async fn watch(&self, _: Request<SignalsRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let signal = Signal { status: Some((&self.0).into()) };
-        Ok(Response::new(stream::iter([Ok(signal)]).chain(stream::pending()).boxed()))
+        let signal = Signal { status: Some((&self.status).into()) };
+        let repeats = self.repeats;
+        let after = stream::repeat(signal.clone()).filter_map(move |signal| async move {
+            let wait = if repeats { FAST.keyframe } else { Duration::MAX };
+            tokio::time::sleep(wait).await;
+            Some(Ok(signal))
+        });
+        Ok(Response::new(stream::iter([Ok(signal)]).chain(after).boxed()))
     }
 }
 
@@ -227,7 +236,9 @@ fn scripted(says: &str, unreachable: &[&str]) -> (SocketAddr, Serving) {
     let store = Store::new(Lineage(1));
     let mut status = Observing::start(says, &store, None, FAST).handle.own();
     status.unreachable = unreachable.iter().map(|it| name(it)).collect();
-    serve(None, Routes::new(SignalsServer::new(Scripted(status))))
+    // Who has something to say against another says it again, as coordinators do.
+    let repeats = !unreachable.is_empty();
+    serve(None, Routes::new(SignalsServer::new(Scripted { status, repeats })))
 }
 
 #[tokio::test]
