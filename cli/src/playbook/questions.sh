@@ -61,9 +61,11 @@ starts=
 digests=$newline
 links=$newline
 
-# sums FILE...: the digests of those that are plain files, `DIGEST  PATH` a line; one program for all that are small.
+# sums FILE...: the digests of those that are plain files, `DIGEST  PATH` a line; one program for all of them: openssl, if
+# there is one, as soon as one of them is large.
 sums() {
   [ -n "$unchanging" ] || digests=$newline
+  by=sha256sum; have sha256sum || by=openssl
   for it in "$@"; do
     shift
     [ -f "$it" ] && [ ! -h "$it" ] || continue
@@ -71,13 +73,21 @@ sums() {
     # Nobody has asked for its size: it is one of ours, and small.
     size=0; change=; [ -z "$attributes" ] || attributes_of "$it"
     if [ -n "$change" ] && known_digest "$it" "$change"; then digests="$digests$found  $it$newline"; continue; fi
-    # sha256sum writes a path with a backslash in another way.
-    case $it in *\\*) size=unusual;; esac
-    if [ "$size" != unusual ] && [ "$size" -le "$large" ] && have sha256sum; then set -- "$@" "$it"; continue; fi
-    if [ "$size" = unusual ] || [ "$size" -le "$large" ]; then sum "$it"; else sum_large "$it"; fi
-    digests="$digests$found  $it$newline"
+    # Both write a path with a backslash in a way of their own.
+    case $it in *\\*) sum_sized "$it" "$size"; digests="$digests$found  $it$newline"; continue;; esac
+    [ "$size" -le "$large" ] || by=openssl
+    set -- "$@" "$it"
   done
-  [ $# = 0 ] || digests="$digests$(sha256sum "$@" 2>/dev/null)$newline"
+  [ $# != 0 ] || return 0
+  if [ $by = openssl ] && have openssl && found=$(openssl dgst -sha256 -r "$@" 2>/dev/null); then
+    while IFS= read -r it; do digests="$digests${it%% \**}  ${it#* \*}$newline"; done <<EOF
+$found
+EOF
+  elif have sha256sum; then
+    digests="$digests$(sha256sum "$@" 2>/dev/null)$newline"
+  else
+    for it in "$@"; do sum "$it"; digests="$digests$found  $it$newline"; done
+  fi
 }
 
 # digest_of FILE: what `sums` found of it, in $found.

@@ -1,6 +1,7 @@
 //! The engine over a local shell, with real files: what it changes, what it leaves alone, what it refuses.
 
 mod bootstrap;
+mod digests;
 mod engine;
 mod lint;
 mod quoting;
