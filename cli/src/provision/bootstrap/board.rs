@@ -174,7 +174,8 @@ impl Board {
         }
     }
 
-    /// Runs what asks a person: nothing is drawn over the question meanwhile, whatever goes on.
+    /// Runs what asks a person: nothing is drawn over the question meanwhile, whatever goes on, and their time is not
+    /// counted as the run's.
     pub(crate) fn aside(&self, ask: &mut dyn FnMut()) {
         let draw = |target| {
             if let Some(it) = self.moving() {
@@ -183,7 +184,11 @@ impl Board {
             }
         };
         draw(ProgressDrawTarget::hidden());
+        let before = self.moving().map(|it| it.total.elapsed());
         ask();
+        if let Some((it, before)) = self.moving().zip(before) {
+            let _ = it.total.clone().with_elapsed(before);
+        }
         draw(ProgressDrawTarget::stderr());
     }
 
@@ -213,6 +218,9 @@ impl Moving {
 
     fn begin(&mut self, hosts: &[String]) {
         let width = hosts.iter().map(|it| it.chars().count()).max().unwrap_or(0);
+        if self.done == 0 {
+            self.total.reset_elapsed();
+        }
         self.total.set_length(self.done + hosts.len() as u64);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{pos}/{len} hosts, {elapsed}]") {
             self.total.set_style(style);
@@ -249,5 +257,31 @@ impl Drop for Board {
             it.total.finish_and_clear();
             let _ = it.all.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_time_of_who_is_asked_is_not_the_runs() {
+        let long = Duration::from_secs(1000);
+        let board = Board { kind: Kind::Moving(Mutex::new(Moving::new())), last: Mutex::default() };
+        let total = board.moving().unwrap().total.clone();
+        // Before the first host begins, the plan was read and agreed to.
+        let _ = total.clone().with_elapsed(long);
+        board.begin(&["h1".to_owned()]);
+        assert!(total.elapsed() < long);
+        // Then a passphrase is thought of.
+        board.aside(&mut || drop(total.clone().with_elapsed(long)));
+        assert!(total.elapsed() < long);
+        // The next wave goes on counting.
+        board.end("h1", true, "");
+        let _ = total.clone().with_elapsed(long);
+        board.begin(&["h2".to_owned()]);
+        assert!(total.elapsed() >= long);
     }
 }
