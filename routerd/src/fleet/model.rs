@@ -172,6 +172,8 @@ impl ModelTable {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::time::Duration;
+
     use mesh_strategy::TargetSpec;
 
     use super::*;
@@ -186,14 +188,20 @@ mod tests {
         let mut updates = Vec::new();
         mailbox.take_updates(&mut updates, false);
         assert!(updates.is_empty(), "a decision on what is known does not wait");
+        let (begin, begun) = std::sync::mpsc::channel();
+        let (taken, take) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let first = scope.spawn(|| {
+            scope.spawn(move || {
                 let mut updates = Vec::new();
+                begin.send(()).unwrap();
                 mailbox.take_updates(&mut updates, true);
-                updates.len()
+                taken.send(updates.len()).unwrap();
             });
+            begun.recv().unwrap();
+            // Who does not wait comes back with nothing at once.
+            take.recv_timeout(Duration::from_millis(50)).expect_err("the lock is held");
             drop(leaving);
-            assert_eq!(first.join().unwrap(), 1);
+            assert_eq!(take.recv().unwrap(), 1);
         });
     }
 }
